@@ -1,0 +1,137 @@
+//! The connection for commands: one multiplexed connection, used by clones from every thread, and
+//! its supervisor.
+//!
+//! While there is no connection every command fails at once, so that publishers hear `unavailable`
+//! instead of waiting for an outage to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
+use roomcast_broker::{BrokerError, BrokerErrorKind};
+use tokio::sync::{Notify, Semaphore};
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::config::RedisConfig;
+
+/// Most commands under way at once. At a round trip of 1 ms this is 8 million a second; more
+/// means that Redis does not keep up, and the next publisher is told so instead of queued.
+const COMMANDS_MAX: usize = 8192;
+
+/// How often the connection is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Commands {
+    config: RedisConfig,
+    connection: ArcSwapOption<MultiplexedConnection>,
+    permits: Semaphore,
+    /// Told when the connection is found to be unusable.
+    broken: Notify,
+}
+
+impl Commands {
+    pub(crate) fn new(config: &RedisConfig) -> Self {
+        Self {
+            config: config.clone(),
+            connection: ArcSwapOption::empty(),
+            permits: Semaphore::new(COMMANDS_MAX),
+            broken: Notify::new(),
+        }
+    }
+
+    /// Sends one command and waits for its answer, for as long as the configured timeout.
+    pub(crate) async fn run(&self, command: &Cmd) -> Result<Value, BrokerError> {
+        let _permit = self.permits.try_acquire().map_err(|_| {
+            unavailable(format!("Redis is too slow: {COMMANDS_MAX} commands are under way already"))
+        })?;
+        let Some(connection) = self.connection.load_full() else {
+            return Err(unavailable(format!("Redis at {} cannot be reached", self.config.address())));
+        };
+        let mut handle = MultiplexedConnection::clone(&connection);
+        match command.query_async(&mut handle).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.failed(&connection, &error)),
+        }
+    }
+
+    /// Drops the connection, so that the supervisor makes a new one.
+    pub(crate) fn reconnect(&self) {
+        self.connection.store(None);
+        self.broken.notify_one();
+    }
+
+    fn failed(&self, used: &Arc<MultiplexedConnection>, error: &RedisError) -> BrokerError {
+        let lost = error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout();
+        if !lost {
+            let message = format!("Redis at {} refused: {error}", self.config.address());
+            return BrokerError::new(BrokerErrorKind::Rejected, message);
+        }
+        // Another command may have found out before, and the supervisor may have a new one already.
+        let still_current = self.connection.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, used));
+        if still_current {
+            self.reconnect();
+        }
+        let message = format!("Redis at {} did not answer: {error}", self.config.address());
+        BrokerError::new(BrokerErrorKind::InDoubt, message)
+    }
+
+    /// Keeps a connection standing, for ever.
+    pub(crate) async fn supervise(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        let mut failing = false;
+        loop {
+            match self.connect().await {
+                Ok(connection) => {
+                    if std::mem::take(&mut failing) {
+                        info!(redis = self.config.address(), "commands reach Redis again");
+                    }
+                    backoff.reset();
+                    self.connection.store(Some(Arc::new(connection.clone())));
+                    self.watch(connection).await;
+                    self.connection.store(None);
+                }
+                Err(error) if !failing => {
+                    failing = true;
+                    warn!(redis = self.config.address(), %error, "cannot connect to Redis for commands; trying on");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let timeout = Some(self.config.timeout);
+        let settings =
+            AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout);
+        self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await
+    }
+
+    /// Returns when the connection does not work any more.
+    async fn watch(&self, mut connection: MultiplexedConnection) {
+        let mut ping = Cmd::new();
+        ping.arg("PING");
+        loop {
+            tokio::select! {
+                () = self.broken.notified() => return,
+                () = tokio::time::sleep(PING_EVERY) => {}
+            }
+            tokio::select! {
+                () = self.broken.notified() => return,
+                answer = ping.query_async::<Value>(&mut connection) => {
+                    if answer.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unavailable(message: String) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Unavailable, message)
+}

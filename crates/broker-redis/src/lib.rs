@@ -1,0 +1,113 @@
+//! The broker contract on Redis 7.0 or newer (or Valkey), standalone.
+//!
+//! Two connections, for two reasons:
+//!
+//! * the **subscription link** ([`link`]) is our own reader and supervisor. It holds the wish list
+//!   of rooms through outages of any length, notices silence, and proves by probes that what
+//!   is published arrives;
+//! * **commands** ([`commands`]) go through clones of one `redis` multiplexed connection, which
+//!   pipelines the publications of all threads by itself.
+//!
+//! Rare questions of operators ([`inspect`]) use a `deadpool-redis` pool.
+
+mod backoff;
+mod channels;
+mod commands;
+mod config;
+mod envelope;
+mod inspect;
+mod link;
+mod probes;
+mod resp;
+mod subscriptions;
+mod wishes;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use redis::Cmd;
+use roomcast_broker::{BoxFuture, Broker, BrokerError, EventSender};
+use roomcast_protocol::{NodeId, Position, Publication, Room};
+
+pub use config::{ConfigError, RedisConfig};
+pub use inspect::{ServerReport, inspect};
+
+use channels::Channels;
+use commands::Commands;
+use link::Link;
+use probes::Probes;
+use wishes::Wishes;
+
+/// Connects the nodes of a cluster through Redis.
+#[derive(Debug)]
+pub struct RedisBroker {
+    channels: Arc<Channels>,
+    commands: Arc<Commands>,
+    wishes: Arc<Wishes>,
+    probes: Arc<Probes>,
+}
+
+impl RedisBroker {
+    /// The broker of `node`, and the future that keeps both connections alive. It never gives up and
+    /// ends only when the hub's end of `events` is gone.
+    pub fn new(
+        config: RedisConfig,
+        node: NodeId,
+        events: EventSender,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let channels = Arc::new(Channels::new(&config.prefix, node));
+        let commands = Arc::new(Commands::new(&config));
+        let wishes = Arc::new(Wishes::default());
+        let probes = Arc::new(Probes::new(config.timeout));
+        let link = Link::new(
+            config,
+            Arc::clone(&channels),
+            Arc::clone(&wishes),
+            Arc::clone(&probes),
+            Arc::clone(&commands),
+            events,
+        );
+        let supervisor = Arc::clone(&commands);
+        let driver = async move {
+            tokio::select! {
+                () = link.run() => {}
+                () = supervisor.supervise() => {}
+            }
+        };
+        (Self { channels, commands, wishes, probes }, driver)
+    }
+}
+
+impl Broker for RedisBroker {
+    fn subscribe(&self, rooms: &[Room]) {
+        self.wishes.set(rooms, true);
+    }
+
+    fn unsubscribe(&self, rooms: &[Room]) {
+        self.wishes.set(rooms, false);
+    }
+
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
+        Box::pin(async move {
+            let channel = self.channels.message(&publication.room);
+            let mut command = Cmd::with_capacity(3, publication.payload.bytes.len() + 256);
+            command.arg("PUBLISH").arg(channel).arg(envelope::encode(&publication));
+            self.commands.run(&command).await?;
+            Ok(None)
+        })
+    }
+
+    fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let mut command = Cmd::new();
+            command.arg("PUBLISH").arg(self.channels.probe()).arg(token);
+            self.commands.run(&command).await?;
+            self.probes.sent(token);
+            Ok(())
+        })
+    }
+
+    fn reconnects(&self) -> u64 {
+        self.probes.reconnects()
+    }
+}

@@ -1,0 +1,30 @@
+//! Words and bytes: what travels between a client, a gateway and a broker, as plain values.
+//!
+//! Nothing in this crate does I/O, reads a clock or knows how many nodes there are. The modules are
+//! in the order in which a newcomer meets them: what things are called ([`room`], [`id`],
+//! [`position`], [`event`]), what is said ([`payload`], [`publication`], [`command`], [`reply`],
+//! [`close`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
+
+pub mod close;
+pub mod command;
+pub mod encoded;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod payload;
+pub mod position;
+pub mod publication;
+pub mod reply;
+pub mod room;
+pub mod wire;
+
+pub use close::Close;
+pub use command::Command;
+pub use encoded::{Push, WireForm};
+pub use event::EventName;
+pub use id::{ConnectionId, NodeId};
+pub use payload::{Payload, PayloadKind};
+pub use position::{Cursor, Position};
+pub use publication::Publication;
+pub use reply::ErrorCode;
+pub use room::Room;

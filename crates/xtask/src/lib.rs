@@ -1,0 +1,8 @@
+//! Real programs for tests and for the local cluster: each is started on a free port of the
+//! loopback address and stopped by its own process id.
+
+pub mod process;
+pub mod redis;
+
+pub use process::{Daemon, free_port, wait_until};
+pub use redis::Redis;
