@@ -1,1 +1,17 @@
+//! Who on this node is in which room, and one message to all of them.
+//!
+//! Each core has a [`Shard`], a value that never leaves its thread: rooms, their members, and the
+//! outbox of each member. The [`Router`] reads what the broker says and hands each publication to
+//! the shards that have members of its room; the [`directory`] tells which those are. Nothing here
+//! takes a lock per message, and nothing here knows what a socket is.
 
+mod directory;
+mod outbox;
+mod room;
+mod router;
+mod shard;
+pub mod stats;
+
+pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
+pub use router::{HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage, ShardQueues, queues};
+pub use shard::{Membership, Shard};

@@ -32,6 +32,8 @@ pub enum Command {
     Subscribe {
         /// Which room.
         room: Room,
+        /// The id or cursor of the last message that the client has, as it was given.
+        after: Option<String>,
     },
     /// Stop being a member of a room.
     Unsubscribe {
@@ -79,6 +81,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     base64: Option<Cow<'a, str>>,
     echo: Option<bool>,
+    #[serde(borrow)]
+    after: Option<Cow<'a, str>>,
 }
 
 /// A member that is there counts even if it is `null`: `"data":null` is a message.
@@ -94,7 +98,7 @@ impl Request {
         let reference = reference(frame, fields.reference)?;
         let kind = fields.kind.as_deref().unwrap_or_default();
         let result = match kind {
-            "subscribe" => fields.room().map(|room| Command::Subscribe { room }),
+            "subscribe" => fields.subscribe(),
             "unsubscribe" => fields.room().map(|room| Command::Unsubscribe { room }),
             "publish" => fields.publish(frame),
             "ping" => Ok(Command::Ping),
@@ -112,6 +116,10 @@ impl Fields<'_> {
     fn room(&self) -> Result<Room, String> {
         let name = self.room.as_deref().ok_or("the member \"room\" is missing")?;
         Room::parse(name).map_err(|error| error.to_string())
+    }
+
+    fn subscribe(&self) -> Result<Command, String> {
+        Ok(Command::Subscribe { room: self.room()?, after: self.after.as_deref().map(str::to_owned) })
     }
 
     fn publish(&self, frame: &Bytes) -> Result<Command, String> {
@@ -173,7 +181,7 @@ mod tests {
     fn commands() {
         let subscribe = parse(r#"{"type":"subscribe","room":"a","ref":7}"#).unwrap();
         assert_eq!(subscribe.reference.as_deref(), Some(&b"7"[..]));
-        assert_eq!(subscribe.command, Command::Subscribe { room: room("a") });
+        assert_eq!(subscribe.command, Command::Subscribe { room: room("a"), after: None });
 
         let publish =
             parse(r#"{"data": {"x": [1, 2]} ,"room":"a:\u0062","event":"e","type":"publish","echo":false}"#);

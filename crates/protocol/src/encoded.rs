@@ -26,8 +26,20 @@ pub enum WireForm {
 }
 
 impl WireForm {
+    /// Every form; the place of each is its number.
+    pub const ALL: [Self; 4] = [Self::WebSocketRaw, Self::WebSocketJson, Self::Sse, Self::SseJson];
     /// How many forms there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// A short name for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocketRaw => "websocket_raw",
+            Self::WebSocketJson => "websocket_json",
+            Self::Sse => "sse",
+            Self::SseJson => "sse_json",
+        }
+    }
 }
 
 /// A publication and its wire forms, each made when it is first asked for, at most once a node.
@@ -178,7 +190,8 @@ mod tests {
     #[test]
     fn each_form_is_made_once() {
         let push = Push::new(publication(Payload::untyped("x")));
-        for form in [WireForm::WebSocketRaw, WireForm::WebSocketJson, WireForm::Sse, WireForm::SseJson] {
+        for (number, form) in WireForm::ALL.into_iter().enumerate() {
+            assert_eq!(form as usize, number);
             assert_eq!(push.form(form).as_ptr(), push.form(form).as_ptr());
         }
     }

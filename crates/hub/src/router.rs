@@ -1,0 +1,234 @@
+//! From the broker to the shards that have members, and from the shards' wishes to the broker.
+//!
+//! The router waits for a full shard inbox, and the broker then waits for the router. A shard never
+//! waits for the router while it empties its inbox, so this cannot lock up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use roomcast_broker::{Broker, BrokerEvent, EventReceiver};
+use roomcast_protocol::{Push, Room};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tracing::{info, warn};
+
+use crate::directory::{Consequence, Directory};
+
+/// Most cores that one node uses.
+pub const SHARDS_MAX: usize = 64;
+/// Bound of a shard's inbox, in messages: absorbs what arrives while a core fans out one message to
+/// a large room. When it is full the router waits, and the wait is a metric.
+const SHARD_MESSAGES_MAX: usize = 4096;
+/// Bound of the queue of wishes, in batches; a shard has at most one under way.
+const INTEREST_BATCHES_MAX: usize = SHARDS_MAX;
+/// Events taken from the broker at once.
+const BATCH_EVENTS: usize = 256;
+
+/// Whether a shard wants a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// It has members. `stay` numbers this stay of the room on the shard.
+    Wanted {
+        /// Returned with the confirmation.
+        stay: u32,
+    },
+    /// It has none any more.
+    Unwanted,
+}
+
+/// What one shard wants, since it last said so.
+#[derive(Debug)]
+pub struct InterestBatch {
+    pub(crate) shard: usize,
+    pub(crate) changes: Vec<(Room, Interest)>,
+}
+
+/// What the router tells a shard.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// A message for the members of a room.
+    Publication(Arc<Push>),
+    /// These stays are subscribed from here on.
+    Confirmed(Vec<(Room, u32)>),
+    /// No room is subscribed any more until it is confirmed anew.
+    Down,
+    /// A probe has come round that was sent at this time, in ms since the node started.
+    Probe(u64),
+}
+
+/// What the rest of the node may know about the hub, from any thread.
+#[derive(Debug, Default)]
+pub struct HubStatus {
+    broker_up: AtomicBool,
+    subscriptions: AtomicU64,
+    waited_us: AtomicU64,
+}
+
+impl HubStatus {
+    /// Whether the connection to the other nodes stands.
+    pub fn is_broker_up(&self) -> bool {
+        self.broker_up.load(Ordering::Relaxed)
+    }
+
+    /// Rooms that this node subscribes to.
+    pub fn subscriptions(&self) -> u64 {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// How long the router has waited for busy cores, in µs.
+    pub fn waited_us(&self) -> u64 {
+        self.waited_us.load(Ordering::Relaxed)
+    }
+}
+
+/// The router's ends of its queues.
+#[derive(Debug)]
+pub struct RouterQueues {
+    interest: Receiver<InterestBatch>,
+    shards: Vec<Sender<ShardMessage>>,
+}
+
+/// One shard's ends of its queues.
+#[derive(Debug)]
+pub struct ShardQueues {
+    /// For [`crate::Shard::announce`].
+    pub interest: Sender<InterestBatch>,
+    /// For [`crate::Shard::run`].
+    pub inbox: Receiver<ShardMessage>,
+}
+
+/// The queues between a router and `shards` shards.
+pub fn queues(shards: usize) -> (RouterQueues, Vec<ShardQueues>) {
+    let (interest, interests) = mpsc::channel(INTEREST_BATCHES_MAX);
+    let (senders, ends) = (0..shards)
+        .map(|_| {
+            let (sender, inbox) = mpsc::channel(SHARD_MESSAGES_MAX);
+            (sender, ShardQueues { interest: interest.clone(), inbox })
+        })
+        .unzip();
+    (RouterQueues { interest: interests, shards: senders }, ends)
+}
+
+/// Hands publications to shards.
+pub struct Router {
+    broker: Arc<dyn Broker>,
+    events: EventReceiver,
+    queues: RouterQueues,
+    directory: Directory,
+    status: Arc<HubStatus>,
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// A router between a broker and its shards.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        events: EventReceiver,
+        queues: RouterQueues,
+        status: Arc<HubStatus>,
+    ) -> Self {
+        Self { broker, events, queues, directory: Directory::default(), status }
+    }
+
+    /// Runs until the broker is gone or all shards are.
+    pub async fn run(mut self) {
+        let mut events = Vec::with_capacity(BATCH_EVENTS);
+        loop {
+            tokio::select! {
+                // Wishes first: they are few, and someone waits for each.
+                biased;
+                batch = self.queues.interest.recv() => match batch {
+                    Some(batch) => self.change(batch).await,
+                    None => return,
+                },
+                count = self.events.recv_many(&mut events, BATCH_EVENTS) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for event in events.drain(..) {
+                        self.handle(event).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn change(&mut self, batch: InterestBatch) {
+        let InterestBatch { shard, changes } = batch;
+        let (mut subscribe, mut unsubscribe, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
+        for (room, interest) in changes {
+            match (self.directory.change(&room, shard, interest), interest) {
+                (Consequence::Subscribe, _) => subscribe.push(room),
+                (Consequence::Unsubscribe, _) => unsubscribe.push(room),
+                (Consequence::Confirm, Interest::Wanted { stay }) => confirmed.push((room, stay)),
+                _ => {}
+            }
+        }
+        self.status.subscriptions.store(self.directory.len() as u64, Ordering::Relaxed);
+        if !subscribe.is_empty() {
+            self.broker.subscribe(&subscribe);
+        }
+        if !unsubscribe.is_empty() {
+            self.broker.unsubscribe(&unsubscribe);
+        }
+        if !confirmed.is_empty() {
+            self.send(shard, ShardMessage::Confirmed(confirmed)).await;
+        }
+    }
+
+    async fn handle(&mut self, event: BrokerEvent) {
+        match event {
+            BrokerEvent::Publication(push) => self.publication(push).await,
+            BrokerEvent::Subscribed(rooms) => self.confirmed(rooms).await,
+            BrokerEvent::Probe(sent_ms) => self.send_all(|| ShardMessage::Probe(sent_ms)).await,
+            BrokerEvent::Up => {
+                self.status.broker_up.store(true, Ordering::Relaxed);
+                info!(rooms = self.directory.len(), "connected to the broker");
+            }
+            BrokerEvent::Down(reason) => {
+                self.status.broker_up.store(false, Ordering::Relaxed);
+                warn!(reason, "lost the broker; clients stay, publishing answers unavailable");
+                self.directory.down();
+                self.send_all(|| ShardMessage::Down).await;
+            }
+        }
+    }
+
+    async fn publication(&self, push: Arc<Push>) {
+        for (shard, _) in self.directory.shards(push.publication().room.as_str()) {
+            self.send(*shard, ShardMessage::Publication(Arc::clone(&push))).await;
+        }
+    }
+
+    async fn confirmed(&mut self, rooms: Vec<Room>) {
+        let mut per_shard: Vec<Vec<(Room, u32)>> = vec![Vec::new(); self.queues.shards.len()];
+        for room in rooms {
+            for (shard, stay) in self.directory.confirmed(room.as_str()) {
+                per_shard[*shard].push((room.clone(), *stay));
+            }
+        }
+        for (shard, stays) in per_shard.into_iter().enumerate().filter(|(_, stays)| !stays.is_empty()) {
+            self.send(shard, ShardMessage::Confirmed(stays)).await;
+        }
+    }
+
+    async fn send_all(&self, message: impl Fn() -> ShardMessage) {
+        for shard in 0..self.queues.shards.len() {
+            self.send(shard, message()).await;
+        }
+    }
+
+    async fn send(&self, shard: usize, message: ShardMessage) {
+        let inbox = &self.queues.shards[shard];
+        let Err(mpsc::error::TrySendError::Full(message)) = inbox.try_send(message) else { return };
+        let begin = Instant::now();
+        // A closed inbox means that the node is shutting down.
+        let _ = inbox.send(message).await;
+        self.status.waited_us.fetch_add(begin.elapsed().as_micros() as u64, Ordering::Relaxed);
+    }
+}

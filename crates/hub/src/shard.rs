@@ -1,0 +1,233 @@
+//! The part of the hub that lives on one core.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use roomcast_protocol::{ConnectionId, Push, Room, WireForm};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::outbox::Outbox;
+use crate::room::{Member, RoomEntry};
+use crate::router::{Interest, InterestBatch, ShardMessage};
+use crate::stats::ShardStats;
+
+/// How long a room stays subscribed after its last member has left: a page that is loaded again
+/// finds its room still there, and Redis is spared the flapping.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Messages taken from the inbox before the write loops get their turn: large enough to coalesce,
+/// small enough that outboxes do not overflow only because nobody was allowed to write.
+const BATCH_MESSAGES: usize = 64;
+
+/// Rooms and members of one core. All methods are called from that core's thread.
+#[derive(Debug)]
+pub struct Shard {
+    index: usize,
+    rooms: RefCell<HashMap<Room, RoomEntry>>,
+    /// Changes that the router has not been told yet; at most one per room.
+    interest: RefCell<HashMap<Room, Interest>>,
+    interest_changed: Notify,
+    /// Rooms without members, to be looked at again.
+    emptied: RefCell<Vec<Room>>,
+    next_stay: Cell<u32>,
+    stats: Arc<ShardStats>,
+    /// When the node started: probes tell their time relative to it.
+    started: Instant,
+}
+
+/// One connection's place in one room; leaving is dropping it.
+#[derive(Debug)]
+pub struct Membership {
+    shard: Rc<Shard>,
+    room: Room,
+    key: usize,
+}
+
+impl Shard {
+    /// The shard of core number `index` of a node that started at `started`.
+    pub fn new(index: usize, stats: Arc<ShardStats>, started: Instant) -> Self {
+        Self {
+            index,
+            rooms: RefCell::default(),
+            interest: RefCell::default(),
+            interest_changed: Notify::new(),
+            emptied: RefCell::default(),
+            next_stay: Cell::new(0),
+            stats,
+            started,
+        }
+    }
+
+    /// What this shard counts.
+    pub fn stats(&self) -> &Arc<ShardStats> {
+        &self.stats
+    }
+
+    /// Makes a connection a member of a room. Until it is released its messages are held.
+    pub fn join(
+        self: &Rc<Self>,
+        room: &Room,
+        connection: ConnectionId,
+        form: WireForm,
+        outbox: &Rc<Outbox>,
+    ) -> Membership {
+        let mut rooms = self.rooms.borrow_mut();
+        let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
+        entry.empty_since = None;
+        let held = Some(VecDeque::new());
+        let key = entry.members.insert(Member { connection, form, outbox: Rc::clone(outbox), held, waiting: None });
+        self.stats.members.add(1);
+        Membership { shard: Rc::clone(self), room: room.clone(), key }
+    }
+
+    fn new_room(&self, room: &Room) -> RoomEntry {
+        let stay = self.next_stay.get();
+        self.next_stay.set(stay.wrapping_add(1));
+        self.interest.borrow_mut().insert(room.clone(), Interest::Wanted { stay });
+        self.interest_changed.notify_one();
+        self.stats.rooms.add(1);
+        RoomEntry::new(stay)
+    }
+
+    fn leave(&self, room: &Room, key: usize) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(room) else { return };
+        entry.members.remove(key);
+        self.stats.members.sub(1);
+        if entry.members.is_empty() {
+            entry.members.shrink_to_fit();
+            entry.empty_since = Some(Instant::now());
+            self.emptied.borrow_mut().push(room.clone());
+        }
+    }
+
+    /// Gives up rooms that have been without members for a while. To be called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let mut rooms = self.rooms.borrow_mut();
+        self.emptied.borrow_mut().retain(|room| {
+            let Some(since) = rooms.get(room).and_then(|entry| entry.empty_since) else { return false };
+            if now.saturating_duration_since(since) < LINGER {
+                return true;
+            }
+            rooms.remove(room);
+            self.stats.rooms.sub(1);
+            self.interest.borrow_mut().insert(room.clone(), Interest::Unwanted);
+            self.interest_changed.notify_one();
+            false
+        });
+        if rooms.capacity() > 1024 && rooms.len() < rooms.capacity() / 4 {
+            rooms.shrink_to_fit();
+        }
+    }
+
+    /// Tells the router which rooms this shard wants, in batches. Ends when the router is gone.
+    pub async fn announce(self: Rc<Self>, router: Sender<InterestBatch>) {
+        loop {
+            self.interest_changed.notified().await;
+            let changes: Vec<_> = self.interest.borrow_mut().drain().collect();
+            if changes.is_empty() {
+                continue;
+            }
+            if router.send(InterestBatch { shard: self.index, changes }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Carries out what the router says. Ends when the router is gone.
+    pub async fn run(self: Rc<Self>, mut inbox: Receiver<ShardMessage>) {
+        let mut batch = Vec::with_capacity(BATCH_MESSAGES);
+        while inbox.recv_many(&mut batch, BATCH_MESSAGES).await > 0 {
+            for message in batch.drain(..) {
+                self.handle(message);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn handle(&self, message: ShardMessage) {
+        match message {
+            ShardMessage::Publication(push) => self.fan_out(&push),
+            ShardMessage::Confirmed(stays) => self.confirm(&stays),
+            ShardMessage::Down => self.rooms.borrow_mut().values_mut().for_each(|entry| entry.live = false),
+            ShardMessage::Probe(sent_ms) => self.probe(sent_ms),
+        }
+    }
+
+    fn fan_out(&self, push: &Arc<Push>) {
+        let begin = Instant::now();
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(&push.publication().room) else { return };
+        entry.fan_out(push, &self.stats);
+        self.stats.fanout_duration.observe(begin.elapsed());
+        if let Some(published_us) = push.publication().published_us {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // Clocks of two nodes may disagree; nothing arrives before it was sent.
+            self.stats.delivery_latency.observe(now.saturating_sub(Duration::from_micros(published_us)));
+        }
+    }
+
+    fn confirm(&self, stays: &[(Room, u32)]) {
+        let mut rooms = self.rooms.borrow_mut();
+        for (room, stay) in stays {
+            // An earlier stay's confirmation says nothing about this one.
+            if let Some(entry) = rooms.get_mut(room).filter(|entry| entry.stay == *stay) {
+                entry.confirmed();
+            }
+        }
+    }
+
+    fn probe(&self, sent_ms: u64) {
+        let now_us = self.started.elapsed().as_micros() as u64;
+        self.stats.probe_sent_ms.set(sent_ms);
+        self.stats.probe_lag_us.set(now_us.saturating_sub(sent_ms * 1000));
+    }
+}
+
+impl Membership {
+    /// The room.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Completes when the broker has confirmed the room: from then on nothing is missed.
+    pub fn confirmation(&self) -> impl Future<Output = ()> + use<> {
+        let (shard, room, key) = (Rc::clone(&self.shard), self.room.clone(), self.key);
+        poll_fn(move |context| {
+            let mut rooms = shard.rooms.borrow_mut();
+            // A member that has left meanwhile waits for nothing.
+            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(()) };
+            if entry.live {
+                return Poll::Ready(());
+            }
+            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(()) };
+            member.waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    /// Lets the room's messages through to the outbox, the held ones first.
+    pub fn release(&self) {
+        let mut rooms = self.shard.rooms.borrow_mut();
+        if let Some(entry) = rooms.get_mut(&self.room) {
+            entry.members[self.key].release(&self.shard.stats);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.shard.leave(&self.room, self.key);
+    }
+}
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

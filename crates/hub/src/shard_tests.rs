@@ -1,0 +1,142 @@
+//! A shard without sockets, clocks or a broker.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use roomcast_protocol::{Close, NodeId, Payload, Publication};
+
+use super::*;
+use crate::room::HELD_MESSAGES_MAX;
+
+struct Client {
+    outbox: Rc<Outbox>,
+    id: ConnectionId,
+}
+
+fn shard() -> Rc<Shard> {
+    Rc::new(Shard::new(0, Arc::default(), Instant::now()))
+}
+
+fn room(name: &str) -> Room {
+    Room::parse(name).unwrap()
+}
+
+fn client(shard: &Shard, serial: u64) -> Client {
+    let outbox = Rc::new(Outbox::new(10_000, WireForm::WebSocketRaw, Arc::clone(shard.stats())));
+    Client { outbox, id: ConnectionId { node: NodeId(1), serial } }
+}
+
+fn join(shard: &Rc<Shard>, client: &Client, name: &str) -> Membership {
+    shard.join(&room(name), client.id, WireForm::WebSocketRaw, &client.outbox)
+}
+
+fn publish(shard: &Shard, name: &str, text: &str, except: Option<ConnectionId>) {
+    let payload = Payload::untyped(text.to_owned());
+    let publication = Publication { except, ..Publication::plain(room(name), payload) };
+    shard.handle(ShardMessage::Publication(Arc::new(Push::new(publication))));
+}
+
+/// Payloads of the raw frames that wait.
+fn drain(client: &Client) -> Vec<String> {
+    std::iter::from_fn(|| client.outbox.take())
+        .map(|frame: Bytes| String::from_utf8(frame[2..].to_vec()).unwrap())
+        .collect()
+}
+
+fn is_confirmed(membership: &Membership) -> bool {
+    pin!(membership.confirmation()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[test]
+fn members_of_the_room_get_it_and_nobody_else() {
+    let shard = shard();
+    let (a, b, c) = (client(&shard, 1), client(&shard, 2), client(&shard, 3));
+    let _memberships = [join(&shard, &a, "x"), join(&shard, &b, "x"), join(&shard, &c, "y")].map(|m| {
+        m.release();
+        m
+    });
+    publish(&shard, "x", "hello", None);
+    publish(&shard, "x", "not to its sender", Some(a.id));
+    publish(&shard, "nowhere", "lost", None);
+    assert_eq!(drain(&a), ["hello"]);
+    assert_eq!(drain(&b), ["hello", "not to its sender"]);
+    assert!(drain(&c).is_empty());
+}
+
+#[test]
+fn messages_are_held_until_release_and_keep_their_order() {
+    let shard = shard();
+    let a = client(&shard, 1);
+    let membership = join(&shard, &a, "x");
+    publish(&shard, "x", "1", None);
+    publish(&shard, "x", "2", None);
+    assert!(drain(&a).is_empty());
+    membership.release();
+    publish(&shard, "x", "3", None);
+    assert_eq!(drain(&a), ["1", "2", "3"]);
+}
+
+#[test]
+fn held_messages_are_bounded() {
+    let shard = shard();
+    let a = client(&shard, 1);
+    let _membership = join(&shard, &a, "x");
+    for _ in 0..=HELD_MESSAGES_MAX {
+        publish(&shard, "x", "1", None);
+    }
+    assert_eq!(a.outbox.closing(), Some(Close::SLOW_CONSUMER));
+}
+
+#[test]
+fn a_slow_consumer_is_closed_and_the_others_do_not_notice() {
+    let shard = shard();
+    let (slow, good) = (client(&shard, 1), client(&shard, 2));
+    let _memberships = [join(&shard, &slow, "x"), join(&shard, &good, "x")].map(|m| {
+        m.release();
+        m
+    });
+    let text = "x".repeat(100);
+    for _ in 0..200 {
+        publish(&shard, "x", &text, None);
+        assert_eq!(drain(&good).len(), 1);
+    }
+    assert_eq!(slow.outbox.closing(), Some(Close::SLOW_CONSUMER));
+    assert_eq!(shard.stats.slow_consumers.get(), 1);
+    assert_eq!(shard.stats.outbox_bytes.get(), 0);
+}
+
+#[test]
+fn only_the_confirmation_of_this_stay_counts() {
+    let shard = shard();
+    let a = client(&shard, 1);
+    let first = join(&shard, &a, "x");
+    assert!(!is_confirmed(&first));
+    drop(first);
+    shard.sweep(Instant::now() + LINGER);
+    let second = join(&shard, &a, "x");
+    shard.handle(ShardMessage::Confirmed(vec![(room("x"), 0)]));
+    assert!(!is_confirmed(&second));
+    shard.handle(ShardMessage::Confirmed(vec![(room("x"), 1)]));
+    assert!(is_confirmed(&second));
+    shard.handle(ShardMessage::Down);
+    assert!(!is_confirmed(&second));
+}
+
+#[test]
+fn a_room_lingers_and_then_goes() {
+    let shard = shard();
+    let a = client(&shard, 1);
+    drop(join(&shard, &a, "x"));
+    shard.sweep(Instant::now());
+    assert!(shard.rooms.borrow().contains_key("x"));
+    let back = join(&shard, &a, "x");
+    shard.sweep(Instant::now() + LINGER);
+    assert!(shard.rooms.borrow().contains_key("x"));
+    assert_eq!(shard.interest.borrow().get("x"), Some(&Interest::Wanted { stay: 0 }));
+    drop(back);
+    shard.sweep(Instant::now() + LINGER);
+    assert!(shard.rooms.borrow().is_empty() && shard.emptied.borrow().is_empty());
+    assert_eq!(shard.interest.borrow().get("x"), Some(&Interest::Unwanted));
+    assert_eq!((shard.stats.rooms.get(), shard.stats.members.get()), (0, 0));
+}

@@ -1,0 +1,156 @@
+//! What a shard counts. Each number is written by the shard's thread alone and read by any, so
+//! counting costs a plain addition: no locked instruction, no shared cache line between cores.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use roomcast_protocol::WireForm;
+
+/// A number that only one thread changes.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only from the owning thread.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Takes away; only from the owning thread.
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    /// Sets; only from the owning thread.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Reads, from any thread.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the histogram buckets, in seconds: from the cost of one delivery to an outage.
+pub const BUCKETS_S: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// How often something took how long.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// One per bound, and one for everything above; not cumulative.
+    buckets: [Counter; BUCKETS_S.len() + 1],
+    sum_us: Counter,
+}
+
+impl Histogram {
+    /// Counts one duration; only from the owning thread.
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BUCKETS_S.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS_S.len());
+        self.buckets[bucket].add(1);
+        self.sum_us.add(duration.as_micros() as u64);
+    }
+
+    /// Counts per bucket, not cumulative, the last one above all bounds.
+    pub fn counts(&self) -> [u64; BUCKETS_S.len() + 1] {
+        std::array::from_fn(|i| self.buckets[i].get())
+    }
+
+    /// Sum of all durations, in seconds.
+    pub fn sum_s(&self) -> f64 {
+        self.sum_us.get() as f64 / 1e6
+    }
+}
+
+/// Close codes that are counted by themselves; every other one counts as 0.
+pub const CLOSE_CODES: [u16; 16] =
+    [0, 1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009, 1012, 4001, 4401, 4403, 4408, 4410, 4429];
+
+/// The numbers of one shard.
+#[derive(Debug, Default)]
+pub struct ShardStats {
+    /// Connections that are open, by form.
+    pub connections: [Counter; WireForm::COUNT],
+    /// Connections ever opened, by form.
+    pub opened: [Counter; WireForm::COUNT],
+    /// Messages that clients sent over a connection, by form.
+    pub received: [Counter; WireForm::COUNT],
+    /// Messages that came by HTTP POST.
+    pub received_http: Counter,
+    /// Bytes of payload that clients sent.
+    pub received_bytes: Counter,
+    /// Publications that the broker has taken.
+    pub published: Counter,
+    /// Publications that the broker has not taken, or not confirmed.
+    pub publish_failed: Counter,
+    /// Messages written to clients, by form.
+    pub delivered: [Counter; WireForm::COUNT],
+    /// Bytes written to clients.
+    pub sent_bytes: Counter,
+    /// Bytes that wait in outboxes.
+    pub outbox_bytes: Counter,
+    /// Clients that were closed because they read too slowly.
+    pub slow_consumers: Counter,
+    /// Clients that were closed because they showed no sign of life.
+    pub silent_peers: Counter,
+    /// WebSocket connections by the code that the server closed them with.
+    closes: [Counter; CLOSE_CODES.len()],
+    /// Rooms with members.
+    pub rooms: Counter,
+    /// Memberships.
+    pub members: Counter,
+    /// From the gateway that took a message to the outboxes of its recipients.
+    pub delivery_latency: Histogram,
+    /// One publication to all members on this shard.
+    pub fanout_duration: Histogram,
+    /// The last probe that came round, as the time it was sent, in ms since the node started.
+    pub probe_sent_ms: Counter,
+    /// How long the last probe took, in µs.
+    pub probe_lag_us: Counter,
+}
+
+impl ShardStats {
+    /// Counts a close code.
+    pub fn closed(&self, code: u16) {
+        let place = CLOSE_CODES.iter().position(|known| *known == code).unwrap_or(0);
+        self.closes[place].add(1);
+    }
+
+    /// Codes and how often each was used.
+    pub fn closes(&self) -> impl Iterator<Item = (u16, u64)> {
+        CLOSE_CODES.into_iter().zip(&self.closes).map(|(code, counter)| (code, counter.get()))
+    }
+
+    /// Connections that are open.
+    pub fn connections_open(&self) -> u64 {
+        self.connections.iter().map(Counter::get).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histogram() {
+        let histogram = Histogram::default();
+        for us in [50, 100, 101, 6_000_000] {
+            histogram.observe(Duration::from_micros(us));
+        }
+        let counts = histogram.counts();
+        assert_eq!((counts[0], counts[1], counts[BUCKETS_S.len()]), (2, 1, 1));
+        assert!((histogram.sum_s() - 6.000_251).abs() < 1e-9);
+    }
+
+    #[test]
+    fn close_codes() {
+        let stats = ShardStats::default();
+        for code in [4408, 4408, 3000] {
+            stats.closed(code);
+        }
+        let counted: Vec<_> = stats.closes().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(counted, [(0, 1), (4408, 2)]);
+    }
+}

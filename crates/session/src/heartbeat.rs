@@ -1,0 +1,190 @@
+//! Signs of life, for all connections of a core at once.
+//!
+//! One timer per connection would cost more memory than the connection's own state. Instead each
+//! connection sits in one of as many slots as the heartbeat has seconds, and each second one slot is
+//! looked at: every connection once per heartbeat, evenly spread.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use roomcast_hub::{Entry, Outbox};
+use roomcast_protocol::wire::{sse, ws_frame};
+use roomcast_protocol::{Close, WireForm, reply};
+
+/// Heartbeats without a sign of life after which a peer is taken for dead.
+const SILENT_HEARTBEATS_MAX: u8 = 2;
+
+/// What the wheel knows of a connection.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    outbox: Rc<Outbox>,
+    form: WireForm,
+    seen: Cell<bool>,
+    silent: Cell<u8>,
+}
+
+/// What came out of looking at one connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// A ping was sent.
+    Pinged,
+    /// The peer was silent for too long and is being closed.
+    Silent,
+    /// The ping did not fit: the peer does not read.
+    Slow,
+}
+
+impl Pulse {
+    pub(crate) fn new(outbox: Rc<Outbox>, form: WireForm) -> Self {
+        Self { outbox, form, seen: Cell::new(true), silent: Cell::new(0) }
+    }
+
+    /// The peer has shown that it lives.
+    pub(crate) fn seen(&self) {
+        self.seen.set(true);
+    }
+
+    fn is_sse(&self) -> bool {
+        matches!(self.form, WireForm::Sse | WireForm::SseJson)
+    }
+
+    fn beat(&self) -> Beat {
+        // An SSE client cannot answer; that it takes what is written is all that can be seen.
+        let alive = self.seen.take() || (self.is_sse() && self.outbox.take_progress());
+        self.silent.set(if alive { 0 } else { self.silent.get() + 1 });
+        if self.silent.get() >= SILENT_HEARTBEATS_MAX {
+            self.outbox.abort(Close::SILENT);
+            return Beat::Silent;
+        }
+        let ping = if self.is_sse() { sse::PING } else { ws_frame::EMPTY_PING };
+        match self.outbox.push(Entry::Reply(Bytes::from_static(ping))) {
+            Ok(()) => Beat::Pinged,
+            Err(_) => {
+                self.outbox.abort(Close::SLOW_CONSUMER);
+                Beat::Slow
+            }
+        }
+    }
+
+    /// Tells the client to come back elsewhere after `reconnect`, then ends the conversation.
+    pub(crate) fn leave(&self, reason: &str, reconnect: Duration) {
+        let reconnect_ms = reconnect.as_millis() as u64;
+        let goodbye = reply::goodbye(reason, reconnect_ms);
+        let last = match self.form {
+            WireForm::WebSocketRaw => None,
+            WireForm::WebSocketJson => Some(ws_frame::text(&goodbye)),
+            WireForm::Sse | WireForm::SseJson => Some(sse::farewell(reconnect_ms, &goodbye)),
+        };
+        // A client that has no room for it learns as much from the close that follows.
+        let _ = last.map(|bytes| self.outbox.push(Entry::Reply(bytes)));
+        self.outbox.close(Close::drain(reconnect_ms));
+    }
+
+    /// Ends the conversation at once: the node stops.
+    pub(crate) fn stop(&self) {
+        self.outbox.abort(Close::GOING_AWAY);
+    }
+}
+
+/// The slots of one core.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    slots: Vec<Vec<Weak<Pulse>>>,
+    at: usize,
+    next: usize,
+}
+
+impl Wheel {
+    /// A wheel that looks at each connection once in `heartbeat`, which is at least a second.
+    pub(crate) fn new(heartbeat: Duration) -> Self {
+        let slots = heartbeat.as_secs().max(1) as usize;
+        Self { slots: vec![Vec::new(); slots], at: 0, next: 0 }
+    }
+
+    pub(crate) fn add(&mut self, pulse: &Rc<Pulse>) {
+        // Round robin over the slots keeps them equally full, whenever the connections came.
+        self.next = (self.next + 1) % self.slots.len();
+        self.slots[self.next].push(Rc::downgrade(pulse));
+    }
+
+    /// One second has gone by: looks at the next slot, and forgets connections that are gone.
+    pub(crate) fn tick(&mut self, mut beaten: impl FnMut(Beat)) {
+        self.at = (self.at + 1) % self.slots.len();
+        let slot = &mut self.slots[self.at];
+        slot.retain(|pulse| {
+            let Some(pulse) = pulse.upgrade() else { return false };
+            beaten(pulse.beat());
+            true
+        });
+        slot.shrink_to(slot.len() * 2);
+    }
+
+    /// Everyone who is connected.
+    pub(crate) fn everyone(&self) -> Vec<Rc<Pulse>> {
+        self.slots.iter().flatten().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn pulse(form: WireForm) -> Rc<Pulse> {
+        Rc::new(Pulse::new(Rc::new(Outbox::new(1000, form, Arc::default())), form))
+    }
+
+    fn beats(wheel: &mut Wheel, seconds: usize) -> Vec<Beat> {
+        let mut all = Vec::new();
+        for _ in 0..seconds {
+            wheel.tick(|beat| all.push(beat));
+        }
+        all
+    }
+
+    #[test]
+    fn everyone_is_pinged_once_a_heartbeat_and_evenly() {
+        let mut wheel = Wheel::new(Duration::from_secs(10));
+        let pulses: Vec<_> = (0..100).map(|_| pulse(WireForm::WebSocketRaw)).collect();
+        pulses.iter().for_each(|pulse| wheel.add(pulse));
+        for _ in 0..10 {
+            assert_eq!(beats(&mut wheel, 1).len(), 10);
+        }
+        assert!(pulses.iter().all(|pulse| pulse.outbox.take().unwrap() == ws_frame::EMPTY_PING));
+    }
+
+    #[test]
+    fn two_silent_heartbeats_end_a_connection_and_one_does_not() {
+        let mut wheel = Wheel::new(Duration::from_secs(1));
+        let pulse = pulse(WireForm::WebSocketJson);
+        wheel.add(&pulse);
+        assert_eq!(beats(&mut wheel, 2), [Beat::Pinged, Beat::Pinged]);
+        pulse.seen();
+        assert_eq!(beats(&mut wheel, 3), [Beat::Pinged, Beat::Pinged, Beat::Silent]);
+        assert_eq!(pulse.outbox.closing(), Some(Close::SILENT));
+    }
+
+    #[test]
+    fn an_sse_client_lives_as_long_as_it_takes_what_is_written() {
+        let mut wheel = Wheel::new(Duration::from_secs(1));
+        let pulse = pulse(WireForm::Sse);
+        wheel.add(&pulse);
+        for _ in 0..5 {
+            assert_eq!(beats(&mut wheel, 1), [Beat::Pinged]);
+            assert_eq!(pulse.outbox.take().unwrap(), sse::PING);
+        }
+        assert_eq!(beats(&mut wheel, 3), [Beat::Pinged, Beat::Pinged, Beat::Silent]);
+    }
+
+    #[test]
+    fn those_who_are_gone_are_forgotten() {
+        let mut wheel = Wheel::new(Duration::from_secs(3));
+        for _ in 0..1000 {
+            wheel.add(&pulse(WireForm::Sse));
+        }
+        assert!(beats(&mut wheel, 3).is_empty());
+        assert!(wheel.slots.iter().all(|slot| slot.capacity() == 0));
+    }
+}

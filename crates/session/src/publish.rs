@@ -1,0 +1,50 @@
+//! From a permitted message to the broker's answer.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use roomcast_protocol::{EventName, Payload, Position, Publication, Room};
+use tracing::debug;
+
+use crate::core::Core;
+use crate::refusal::Refusal;
+use crate::rules::{self, Client, Draft};
+
+impl Core {
+    /// Publishes a message that came by HTTP. `Ok` means that the broker has it.
+    pub async fn publish_http(
+        &self,
+        room: Room,
+        event: Option<EventName>,
+        payload: Payload,
+    ) -> Result<Option<Position>, Refusal> {
+        self.stats().received_http.add(1);
+        self.stats().received_bytes.add(payload.bytes.len() as u64);
+        let client = Client { user: None, connection: None };
+        self.publish(client, Draft { room, event, payload, echo: true }).await
+    }
+
+    pub(crate) async fn publish(&self, client: Client<'_>, draft: Draft) -> Result<Option<Position>, Refusal> {
+        let publication = rules::publication(&self.settings(), client, draft, now_us())?;
+        self.hand_over(publication).await
+    }
+
+    async fn hand_over(&self, publication: Publication) -> Result<Option<Position>, Refusal> {
+        match self.broker().publish(publication).await {
+            Ok(position) => {
+                self.stats().published.add(1);
+                Ok(position)
+            }
+            Err(error) => {
+                self.stats().publish_failed.add(1);
+                // One line per message would drown the log in an outage; the link reports that.
+                debug!(%error, kind = error.kind().as_str(), "a message was not published");
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Microseconds since 1970.
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
+}

@@ -1,0 +1,40 @@
+//! Why something is not done: a class for programs and a sentence for people.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use roomcast_broker::BrokerError;
+use roomcast_protocol::ErrorCode;
+
+/// An answer that says no. On a WebSocket it becomes an `error` frame, over HTTP a problem document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The class.
+    pub code: ErrorCode,
+    /// What the client's author can do about it.
+    pub message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal of this class.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        Self::new(ErrorCode::Unavailable, "the message broker does not answer; try again")
+    }
+}
+
+impl From<BrokerError> for Refusal {
+    /// What the broker said stays in the log: it names addresses that are not the client's business.
+    fn from(_: BrokerError) -> Self {
+        Self::unavailable()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

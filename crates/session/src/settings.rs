@@ -1,0 +1,104 @@
+//! What an operator decides about conversations. Replaced as a whole when the configuration is
+//! loaded anew; a conversation reads it for each command.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use roomcast_protocol::Room;
+use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
+
+/// The settings of one node.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The node's name, as clients see it.
+    pub node: String,
+    /// How often the server looks for a sign of life.
+    pub heartbeat: Duration,
+    /// What an SSE client waits before it reconnects.
+    pub sse_retry: Duration,
+    /// How much may wait for one client, in bytes.
+    pub outbox_bytes: usize,
+    /// How many rooms one connection may be in.
+    pub rooms_per_connection: usize,
+    /// Options of rooms.
+    pub namespaces: Namespaces,
+}
+
+/// Options of rooms, by namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Namespaces {
+    /// Rooms whose namespace is not listed, and rooms without one.
+    pub default: Namespace,
+    /// The listed ones.
+    pub named: HashMap<String, Namespace>,
+}
+
+/// Options of the rooms of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Longest payload, in bytes.
+    pub max_message_bytes: usize,
+    /// Who may publish.
+    pub publish: PublishRule,
+    /// Whether senders get their own messages where they do not say; `None`: not in raw mode, yes
+    /// in JSON mode.
+    pub echo: Option<bool>,
+}
+
+/// Who may publish to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishRule {
+    /// Every client.
+    Anyone,
+    /// Backends only, through the broker.
+    Server,
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self { max_message_bytes: 64 * 1024, publish: PublishRule::Anyone, echo: None }
+    }
+}
+
+impl Namespaces {
+    /// The options of a room.
+    pub fn of(&self, room: &Room) -> &Namespace {
+        room.namespace().and_then(|name| self.named.get(name)).unwrap_or(&self.default)
+    }
+
+    /// The longest payload of any room, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        let named = self.named.values().map(|namespace| namespace.max_message_bytes);
+        named.fold(self.default.max_message_bytes, usize::max)
+    }
+}
+
+impl Settings {
+    /// The longest frame of JSON mode, in bytes: the longest payload in base64, and what stands
+    /// around it.
+    pub fn json_frame_bytes_max(&self) -> usize {
+        self.namespaces.max_message_bytes().div_ceil(3) * 4 + ENVELOPE_BYTES_MAX
+    }
+
+    /// How often a client that cannot see pings should send one itself, in seconds: often enough
+    /// that the server, which looks every `heartbeat`, always finds a sign of life.
+    pub fn client_heartbeat_s(&self) -> u64 {
+        (self.heartbeat.as_secs() * 5 / 6).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_found_by_namespace() {
+        let small = Namespace { max_message_bytes: 10, ..Namespace::default() };
+        let namespaces =
+            Namespaces { default: Namespace::default(), named: HashMap::from([("chat".to_owned(), small)]) };
+        for (room, expected) in [("chat:1", 10), ("chat", 65536), ("other:1", 65536), ("@chat:1", 65536)] {
+            assert_eq!(namespaces.of(&Room::parse(room).unwrap()).max_message_bytes, expected, "{room}");
+        }
+        assert_eq!(namespaces.max_message_bytes(), 65536);
+    }
+}

@@ -1,0 +1,165 @@
+//! The public port: takes connections and gives each to the least loaded core.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::limits::{ACCEPTED_MAX, BACKLOG};
+
+/// How long to rest when the process is out of descriptors: accepting again at once would only spin.
+const EXHAUSTED_REST: Duration = Duration::from_millis(100);
+
+/// Answer to a connection beyond the limit; it is not read, so it cannot be answered better.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 135\r\n\r\n{\"type\":\"urn:roomcast:unavailable\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"this node has as many connections as it takes\"}";
+
+/// The open public port.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: AsyncFd<TcpListener>,
+    address: SocketAddr,
+}
+
+/// Why the port cannot be opened.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// How many connections a core has. Read by the acceptor, changed by both.
+#[derive(Debug, Default)]
+pub struct Load(AtomicUsize);
+
+impl Load {
+    /// Connections now.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection on its way to its core; counts there until it is dropped.
+#[derive(Debug)]
+pub struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) place: Place,
+}
+
+/// One connection's share of a core's load.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Load>);
+
+impl Place {
+    fn take(load: &Arc<Load>) -> Self {
+        load.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The acceptor's end of the queue to one core.
+#[derive(Debug)]
+pub struct CoreQueue {
+    sender: Sender<Accepted>,
+    load: Arc<Load>,
+}
+
+/// The queue from the acceptor to one core.
+pub fn core_queue(load: Arc<Load>) -> (CoreQueue, Receiver<Accepted>) {
+    let (sender, receiver) = mpsc::channel(ACCEPTED_MAX);
+    (CoreQueue { sender, load }, receiver)
+}
+
+impl Acceptor {
+    /// Opens the port. Needs a tokio runtime around it.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let listener = listen(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = AsyncFd::register_with_interest(listener, Interest::READABLE).map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address, with the port that the system has chosen for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Hands out connections until `stop`; then the port is closed. Beyond `connections_max` they
+    /// are refused with 503.
+    pub async fn run(self, cores: Vec<CoreQueue>, connections_max: usize, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.async_io(Interest::READABLE, TcpListener::accept) => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => hand_out(stream, &cores, connections_max),
+                Err(error) if is_of_one_peer(&error) => debug!(%error, "a connection was gone at once"),
+                Err(error) => {
+                    warn!(%error, "cannot accept connections; raise the descriptor limit (ulimit -n)");
+                    tokio::time::sleep(EXHAUSTED_REST).await;
+                }
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted node must not wait for the old one's connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+fn hand_out(stream: TcpStream, cores: &[CoreQueue], connections_max: usize) {
+    let total: usize = cores.iter().map(|core| core.load.get()).sum();
+    let least_loaded = cores.iter().min_by_key(|core| core.load.get());
+    let Some(core) = least_loaded.filter(|_| total < connections_max) else { return refuse(&stream) };
+    let place = Place::take(&core.load);
+    if let Err(error) = core.sender.try_send(Accepted { stream, place }) {
+        refuse(&error.into_inner().stream);
+    }
+}
+
+fn refuse(stream: &TcpStream) {
+    // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
+    let _ = stream.set_nonblocking(true);
+    let _ = io::Write::write(&mut &*stream, FULL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FULL;
+
+    #[test]
+    fn the_refusal_is_well_formed() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
+    }
+}

@@ -1,0 +1,89 @@
+//! The opening handshake of a WebSocket (RFC 6455, section 4.2; over HTTP/2 RFC 8441).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::header::{
+    HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::body::Body;
+use crate::problem::Problem;
+
+/// The subprotocol of JSON mode.
+const JSON_PROTOCOL: &str = "roomcast.v1";
+
+/// Whether the client asks for JSON mode.
+pub(crate) fn wants_json<B>(request: &Request<B>) -> bool {
+    request
+        .headers()
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim() == JSON_PROTOCOL)
+}
+
+/// Checks that the request is a handshake, and gives the answer that accepts it.
+pub(crate) fn accept(request: &mut Request<Incoming>, json: bool) -> Result<Response<Body>, Problem> {
+    let mut response = if request.method() == Method::CONNECT {
+        accept_http2(request)?
+    } else {
+        accept_http1(request)?
+    };
+    if json {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON_PROTOCOL));
+    }
+    Ok(response)
+}
+
+fn accept_http1(request: &mut Request<Incoming>) -> Result<Response<Body>, Problem> {
+    if !fastwebsockets::upgrade::is_upgrade_request(request) {
+        return Err(Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade_required",
+            "/ws is for WebSocket clients: send Connection: Upgrade and Upgrade: websocket",
+        ));
+    }
+    check_version(request.headers())?;
+    check_key(request.headers())?;
+    let (response, _) = fastwebsockets::upgrade::upgrade(request)
+        .map_err(|error| Problem::bad_request(format!("not a WebSocket handshake: {error}")))?;
+    Ok(response.map(|_| Body::Full(None)))
+}
+
+fn accept_http2(request: &Request<Incoming>) -> Result<Response<Body>, Problem> {
+    if request.extensions().get::<Protocol>().map(AsRef::as_ref) != Some(&b"websocket"[..]) {
+        return Err(Problem::bad_request("CONNECT is for :protocol = websocket only"));
+    }
+    check_version(request.headers())?;
+    Ok(Response::new(Body::Full(None)))
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
+        Some(b"13") => Ok(()),
+        _ => Err(Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade_required",
+            "send Sec-WebSocket-Version: 13, the only version there is",
+        )),
+    }
+}
+
+/// Sixteen bytes in base64 (section 4.1, item 7).
+fn check_key(headers: &HeaderMap) -> Result<(), Problem> {
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
+    if key.is_some_and(|key| key.len() == 16) {
+        return Ok(());
+    }
+    Err(Problem::bad_request("Sec-WebSocket-Key must be 16 random bytes in base64"))
+}
+
+/// What a client needs to know to ask again, on answers with 426.
+pub(crate) fn add_upgrade_headers(headers: &mut HeaderMap) {
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+}

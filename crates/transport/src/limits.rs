@@ -1,0 +1,44 @@
+//! Bounds of what a peer may send and how long it may take, each with its reason.
+
+use std::time::Duration;
+
+/// From accepting a connection to its first bytes.
+pub(crate) const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the whole head of a request, and for an idle connection to send the next one.
+pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// For the whole body of a request.
+pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(15);
+
+/// Longest request head, in bytes; also what one connection may make the server buffer.
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// Most header fields of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+
+/// Longest path with query, in bytes: room for about fifty room names.
+pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Most requests under way on one HTTP/2 connection: a page with a few streams needs ten, a
+/// load balancer that multiplexes its clients needs many.
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 1000;
+
+/// What one HTTP/2 stream may hold in its send buffer, in bytes; the rest waits in its outbox,
+/// whose bound is the one that decides.
+pub(crate) const HTTP2_SEND_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes read from a WebSocket at once, into a buffer that a core's connections share.
+pub(crate) const READ_BYTES: usize = 16 * 1024;
+
+/// From the server's close frame to the peer's, and for whatever is still to be written.
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Connections that wait for a core to take them.
+pub(crate) const ACCEPTED_MAX: usize = 1024;
+
+/// Connections that wait in the kernel to be accepted.
+pub(crate) const BACKLOG: i32 = 4096;
+
+/// What a refused client is told to wait, in seconds.
+pub(crate) const RETRY_AFTER_S: u32 = 1;

@@ -1,0 +1,109 @@
+//! `POST /rooms/{room}/messages`: the body is the message.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use roomcast_protocol::payload::is_json;
+use roomcast_protocol::{EventName, Payload, PayloadKind, Room};
+use tokio::time::timeout;
+
+use crate::body::Body;
+use crate::connection::Context;
+use crate::limits::BODY_LIMIT;
+use crate::problem::Problem;
+use crate::query::Query;
+
+/// `202 {"id":…}` once the broker has the message.
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    room: Room,
+    context: &Rc<Context>,
+) -> Result<Response<Body>, Problem> {
+    let query = Query::parse(request.uri())?;
+    let event = EventName::parse(&query.event).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let max = context.core.settings().namespaces.of(&room).max_message_bytes;
+    let kind = kind(request.headers());
+    let payload = payload(kind, read(request.into_body(), &room, max).await?)?;
+    let position = context.core.publish_http(room, event, payload).await?;
+    let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
+    let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// What the sender says that the body is. `curl -d` says that it is a form, and never means it.
+fn kind(headers: &HeaderMap) -> PayloadKind {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return PayloadKind::Untyped };
+    let content_type = content_type.to_str().unwrap_or_default().to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    match essence {
+        "application/json" => PayloadKind::Json,
+        "" | "application/x-www-form-urlencoded" => PayloadKind::Untyped,
+        _ if essence.ends_with("+json") => PayloadKind::Json,
+        _ if essence.starts_with("text/") => PayloadKind::Text,
+        _ => PayloadKind::Bytes,
+    }
+}
+
+fn payload(kind: PayloadKind, bytes: Bytes) -> Result<Payload, Problem> {
+    let text = std::str::from_utf8(&bytes).ok();
+    match kind {
+        PayloadKind::Json if !text.is_some_and(is_json) => {
+            Err(Problem::bad_request("the body is not JSON, although Content-Type says so"))
+        }
+        PayloadKind::Text if text.is_none() => {
+            Err(Problem::bad_request("the body is not UTF-8, although Content-Type says that it is text"))
+        }
+        _ => Ok(Payload::new(kind, bytes)),
+    }
+}
+
+async fn read(body: Incoming, room: &Room, max: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("a message of {room} may have {max} bytes at most");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    };
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
+    match timeout(BODY_LIMIT, Limited::new(body, max).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::bad_request("the body ended too early")),
+        Err(_) => {
+            let detail = format!("the body did not come within {} seconds", BODY_LIMIT.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        let cases = [
+            ("application/json", PayloadKind::Json),
+            ("Application/JSON; charset=utf-8", PayloadKind::Json),
+            ("application/ld+json", PayloadKind::Json),
+            ("text/plain", PayloadKind::Text),
+            ("application/x-www-form-urlencoded", PayloadKind::Untyped),
+            ("application/octet-stream", PayloadKind::Bytes),
+            ("image/png", PayloadKind::Bytes),
+        ];
+        for (value, expected) in cases {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(kind(&headers), expected, "{value}");
+        }
+        assert_eq!(kind(&HeaderMap::new()), PayloadKind::Untyped);
+        assert!(payload(PayloadKind::Json, Bytes::from_static(b"{")).is_err());
+        assert!(payload(PayloadKind::Text, Bytes::from_static(b"\xff")).is_err());
+        assert!(payload(PayloadKind::Bytes, Bytes::from_static(b"\xff")).is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! Query parameters of the streams, the same for each.
+
+use hyper::Uri;
+use roomcast_protocol::Room;
+
+use crate::problem::Problem;
+
+/// What a client asks for in its URL.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Query {
+    /// `room=`, each once, in the order of the URL.
+    pub(crate) rooms: Vec<Room>,
+    /// `after=`: the cursor where the client had stopped.
+    pub(crate) after: Option<String>,
+    /// `echo=`: whether the client gets its own messages.
+    pub(crate) echo: Option<bool>,
+    /// `format=json` on SSE.
+    pub(crate) json: bool,
+    /// `event=` of a publish.
+    pub(crate) event: String,
+}
+
+impl Query {
+    /// Reads the parameters. Unknown ones are left alone: clients add their own against caches.
+    pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            match &*name {
+                "room" => {
+                    let room = Room::parse(&value).map_err(|error| Problem::bad_request(error.to_string()))?;
+                    if !query.rooms.contains(&room) {
+                        query.rooms.push(room);
+                    }
+                }
+                "after" if !value.is_empty() => query.after = Some(value.into_owned()),
+                "echo" => query.echo = Some(boolean("echo", &value)?),
+                "format" => query.json = format(&value)?,
+                "event" => query.event = value.into_owned(),
+                _ => {}
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Problem::bad_request(format!("{name} must be true or false"))),
+    }
+}
+
+fn format(value: &str) -> Result<bool, Problem> {
+    match value {
+        "json" => Ok(true),
+        "" | "plain" => Ok(false),
+        _ => Err(Problem::bad_request("format must be json or plain")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> Result<Query, Problem> {
+        Query::parse(&format!("/sse?{query}").parse().unwrap())
+    }
+
+    #[test]
+    fn parameters() {
+        let query = parse("room=a&room=b%3A1&room=a&echo=true&format=json&after=1-2&_=123").unwrap();
+        let names: Vec<_> = query.rooms.iter().map(Room::as_str).collect();
+        assert_eq!(names, ["a", "b:1"]);
+        assert_eq!((query.echo, query.json, query.after.as_deref()), (Some(true), true, Some("1-2")));
+        assert_eq!(parse("").unwrap(), Query::default());
+        for wrong in ["room=", "room=a+b", "room=%00", "room=%ff", "echo=yes", "format=xml"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Which request is answered by what.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use roomcast_protocol::Room;
+
+use crate::body::Body;
+use crate::connection::Context;
+use crate::limits::TARGET_BYTES_MAX;
+use crate::problem::Problem;
+use crate::{cors, publish, sse, ws};
+
+/// What `GET /` says: where to go on.
+const WELCOME: &str = "\
+roomcast is running. Open a stream, then publish to it:
+
+  curl -N 'HOST/sse?room=hello'
+  curl -d 'hi there' HOST/rooms/hello/messages
+
+In a browser: new EventSource('/sse?room=hello') or new WebSocket('ws://HOST/ws?room=hello')
+";
+
+/// Answers one request; never fails.
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    context: Rc<Context>,
+) -> Result<Response<Body>, Infallible> {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let preflight = cors::is_preflight(&request);
+    let mut response = if preflight {
+        let mut response = Response::new(Body::Full(None));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        route(request, &context).await.unwrap_or_else(Problem::into_response)
+    };
+    cors::allow(origin.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
+    Ok(response)
+}
+
+async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET_BYTES_MAX {
+        let detail = format!("path and query may have {TARGET_BYTES_MAX} bytes at most");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
+    }
+    let method = request.method().clone();
+    match request.uri().path() {
+        "/ws" if method == Method::GET || method == Method::CONNECT => ws::open(request, context).await,
+        "/sse" if method == Method::GET => sse::open(&request, context).await,
+        "/ws" | "/sse" => Err(Problem::method_not_allowed("GET")),
+        "/" if method == Method::GET => Ok(welcome(&request)),
+        "/" => Err(Problem::method_not_allowed("GET")),
+        path => match room_of_messages(path)? {
+            Some(room) if method == Method::POST => publish::answer(request, room, context).await,
+            Some(_) => Err(Problem::method_not_allowed("POST")),
+            None => Err(Problem::not_found(
+                "nothing is here; there are /ws, /sse and /rooms/{room}/messages",
+            )),
+        },
+    }
+}
+
+/// The room in `/rooms/{room}/messages`.
+fn room_of_messages(path: &str) -> Result<Option<Room>, Problem> {
+    let Some(name) = path.strip_prefix("/rooms/").and_then(|rest| rest.strip_suffix("/messages")) else {
+        return Ok(None);
+    };
+    let name = percent_decode_str(name)
+        .decode_utf8()
+        .map_err(|_| Problem::bad_request("the room's name is not UTF-8"))?;
+    Room::parse(&name).map(Some).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+fn welcome(request: &Request<Incoming>) -> Response<Body> {
+    let host = request
+        .uri()
+        .authority()
+        .map(ToString::to_string)
+        .or_else(|| Some(request.headers().get("host")?.to_str().ok()?.to_owned()))
+        .unwrap_or_else(|| "localhost".to_owned());
+    let mut response = Response::new(Body::from(Bytes::from(WELCOME.replace("HOST", &host))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_in_paths() {
+        let room = |path| room_of_messages(path).map(|room| room.map(|r| r.to_string()));
+        assert_eq!(room("/rooms/a/messages"), Ok(Some("a".into())));
+        assert_eq!(room("/rooms/chat%3A1/messages"), Ok(Some("chat:1".into())));
+        assert_eq!(room("/rooms/chat:1/messages"), Ok(Some("chat:1".into())));
+        for nothing in ["/rooms/a", "/rooms/a/messages/", "/room/a/messages", "/x"] {
+            assert_eq!(room(nothing), Ok(None), "{nothing}");
+        }
+        for wrong in ["/rooms//messages", "/rooms/a/b/messages", "/rooms/%ff/messages", "/rooms/a%20b/messages"] {
+            assert!(room(wrong).is_err(), "{wrong}");
+        }
+    }
+}

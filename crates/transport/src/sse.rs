@@ -1,0 +1,40 @@
+//! `GET /sse`: a stream of events (HTML standard, section 9.2).
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, Version};
+use roomcast_protocol::WireForm;
+use roomcast_session::Session;
+
+use crate::body::Body;
+use crate::connection::Context;
+use crate::problem::Problem;
+use crate::query::Query;
+
+/// The stream of the rooms that the URL names.
+pub(crate) async fn open(request: &Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let query = Query::parse(request.uri())?;
+    if query.rooms.is_empty() {
+        return Err(Problem::bad_request("name at least one room: /sse?room=NAME"));
+    }
+    if context.draining.is_cancelled() {
+        return Err(Problem::unavailable("this node is shutting down; connect again"));
+    }
+    let resuming = query.after.is_some() || request.headers().contains_key("last-event-id");
+    let form = if query.json { WireForm::SseJson } else { WireForm::Sse };
+    let session = Session::new(&context.core, form, None);
+    session.join(&query.rooms).await?;
+    session.greet(resuming);
+
+    let mut response = Response::new(Body::Stream(Box::new(session)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    if request.version() <= Version::HTTP_11 {
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+    }
+    Ok(response)
+}
