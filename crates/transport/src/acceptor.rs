@@ -1,14 +1,13 @@
 //! The public port: takes connections and gives each to the least loaded core.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -24,7 +23,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicat
 /// The open public port.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: AsyncFd<TcpListener>,
+    listener: TcpListener,
     address: SocketAddr,
 }
 
@@ -91,7 +90,6 @@ impl Acceptor {
         let failed = |source| BindError { address, source };
         let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let listener = AsyncFd::register_with_interest(listener, Interest::READABLE).map_err(failed)?;
         Ok(Self { listener, address })
     }
 
@@ -106,10 +104,14 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
-                accepted = self.listener.async_io(Interest::READABLE, TcpListener::accept) => accepted,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => hand_out(stream, &cores, connections_max),
+                // Leaves this thread's event loop, to enter that of its core.
+                Ok((stream, _)) => match stream.into_std() {
+                    Ok(stream) => hand_out(stream, &cores, connections_max),
+                    Err(error) => debug!(%error, "a connection was gone at once"),
+                },
                 Err(error) if is_of_one_peer(&error) => debug!(%error, "a connection was gone at once"),
                 Err(error) => {
                     warn!(%error, "cannot accept connections; raise the descriptor limit (ulimit -n)");
@@ -127,7 +129,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    TcpListener::from_std(socket.into())
 }
 
 fn is_of_one_peer(error: &io::Error) -> bool {
@@ -147,7 +149,6 @@ fn hand_out(stream: TcpStream, cores: &[CoreQueue], connections_max: usize) {
 
 fn refuse(stream: &TcpStream) {
     // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
-    let _ = stream.set_nonblocking(true);
     let _ = io::Write::write(&mut &*stream, FULL);
 }
 

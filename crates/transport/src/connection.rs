@@ -75,7 +75,6 @@ async fn connection(accepted: Accepted, context: Rc<Context>) {
 type Failure = Box<dyn std::error::Error>;
 
 fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpStream> {
-    stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     // A peer that is gone without a word, or takes nothing, is given up by the kernel after the two
     // heartbeats that any other is given.

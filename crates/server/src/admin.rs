@@ -1,0 +1,118 @@
+//! The operators' port: metrics and health. Answers from the main thread, however busy the cores.
+
+mod metrics;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use roomcast_transport::{BindError, Problem};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use crate::health::Health;
+pub(crate) use metrics::Metrics;
+
+/// Most connections at once: a handful of scrapers, and someone looking.
+const CONNECTIONS_MAX: usize = 64;
+
+/// For the head of a request, and for an idle connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// The open admin port.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+struct State {
+    health: Arc<Health>,
+    metrics: Metrics,
+}
+
+impl Admin {
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers for as long as the node lives.
+    pub(crate) async fn run(self, health: Arc<Health>, metrics: Metrics) {
+        let state = Arc::new(State { health, metrics });
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot accept admin connections");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let state = Arc::clone(&state);
+            tokio::spawn(async move {
+                serve(stream, state).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>) {
+    let service = service_fn(move |request| {
+        let response = answer(&request, &state).unwrap_or_else(Problem::into_response);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "an admin connection ended early");
+    }
+}
+
+fn answer(request: &Request<Incoming>, state: &State) -> Result<Response<Full<Bytes>>, Problem> {
+    let path = request.uri().path();
+    if !matches!(path, "/metrics" | "/livez" | "/readyz") {
+        return Err(Problem::not_found("nothing is here; there are /metrics, /livez and /readyz"));
+    }
+    if request.method() != Method::GET {
+        return Err(Problem::method_not_allowed("GET"));
+    }
+    match path {
+        "/metrics" => {
+            let text = state.metrics.text().map_err(Problem::unavailable)?;
+            Ok(response("text/plain; version=0.0.4; charset=utf-8", text))
+        }
+        "/livez" => Ok(response("text/plain", "alive\n".to_owned())),
+        _ => match state.health.ready() {
+            Ok(()) => Ok(response("text/plain", "ready\n".to_owned())),
+            Err(reason) => Err(Problem::unavailable(reason.explain())),
+        },
+    }
+}
+
+fn response(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,280 @@
+//! What Prometheus sees. [`Metrics`] reads the counters of all shards when it is asked; nothing is
+//! counted twice, and no label ever names a room or a user.
+
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Registry, TextEncoder};
+use roomcast_broker::Broker;
+use roomcast_hub::HubStatus;
+use roomcast_hub::stats::{BUCKETS_S, Counter as Count, Histogram as ShardHistogram, ShardStats};
+use roomcast_protocol::WireForm;
+
+/// The metrics of one node.
+pub(crate) struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    pub(crate) fn new(
+        shards: Vec<Arc<ShardStats>>,
+        hub: Arc<HubStatus>,
+        broker: Arc<dyn Broker>,
+    ) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        registry.register(Box::new(Node { shards, hub, broker, description: description()? }))?;
+        Ok(Self { registry })
+    }
+
+    /// The text that Prometheus scrapes.
+    pub(crate) fn text(&self) -> Result<String, String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| error.to_string())
+    }
+}
+
+/// The registry wants one description for each collector; the families bring their own.
+fn description() -> prometheus::Result<Desc> {
+    Desc::new("roomcast".to_owned(), "one roomcast node".to_owned(), Vec::new(), Default::default())
+}
+
+struct Node {
+    shards: Vec<Arc<ShardStats>>,
+    hub: Arc<HubStatus>,
+    broker: Arc<dyn Broker>,
+    description: Desc,
+}
+
+impl Collector for Node {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.description]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = self.clients();
+        families.extend(self.delivery());
+        families.extend(self.cluster());
+        families
+    }
+}
+
+impl Node {
+    fn clients(&self) -> Vec<MetricFamily> {
+        vec![
+            gauge(
+                "roomcast_connections",
+                "Connections that are open.",
+                self.by_form(|shard| &shard.connections),
+            ),
+            counter(
+                "roomcast_connections_opened_total",
+                "Connections that were ever opened.",
+                self.by_form(|shard| &shard.opened),
+            ),
+            counter("roomcast_closes_total", "WebSocket connections by the code they were closed with.", self.closes()),
+            counter(
+                "roomcast_slow_consumers_total",
+                "Clients that were closed because they read too slowly.",
+                one(self.sum(|shard| &shard.slow_consumers)),
+            ),
+            counter(
+                "roomcast_silent_peers_total",
+                "Clients that were closed because they showed no sign of life.",
+                one(self.sum(|shard| &shard.silent_peers)),
+            ),
+            gauge("roomcast_rooms", "Rooms with members, added up over the cores.", one(self.sum(|shard| &shard.rooms))),
+            gauge("roomcast_room_members", "Memberships of connections in rooms.", one(self.sum(|shard| &shard.members))),
+            gauge(
+                "roomcast_outbox_bytes",
+                "Bytes that wait to be written to clients.",
+                one(self.sum(|shard| &shard.outbox_bytes)),
+            ),
+        ]
+    }
+
+    fn delivery(&self) -> Vec<MetricFamily> {
+        let mut received = self.by_form(|shard| &shard.received);
+        received.push((vec![label("transport", "http")], self.sum(|shard| &shard.received_http)));
+        vec![
+            counter("roomcast_messages_received_total", "Messages and commands that clients sent.", received),
+            counter(
+                "roomcast_received_bytes_total",
+                "Bytes of messages that clients sent.",
+                one(self.sum(|shard| &shard.received_bytes)),
+            ),
+            counter(
+                "roomcast_messages_published_total",
+                "Messages of clients that the broker has taken.",
+                one(self.sum(|shard| &shard.published)),
+            ),
+            counter(
+                "roomcast_publish_failures_total",
+                "Messages of clients that the broker has not taken or not confirmed.",
+                one(self.sum(|shard| &shard.publish_failed)),
+            ),
+            counter(
+                "roomcast_messages_delivered_total",
+                "Messages of rooms that were written to clients.",
+                self.by_form(|shard| &shard.delivered),
+            ),
+            counter(
+                "roomcast_sent_bytes_total",
+                "Bytes that were written to clients.",
+                one(self.sum(|shard| &shard.sent_bytes)),
+            ),
+            self.histogram(
+                "roomcast_delivery_latency_seconds",
+                "From the gateway that took a message to the outboxes of its recipients on a core.",
+                |shard| &shard.delivery_latency,
+            ),
+            self.histogram(
+                "roomcast_fanout_duration_seconds",
+                "One message into the outboxes of all its recipients on a core.",
+                |shard| &shard.fanout_duration,
+            ),
+        ]
+    }
+
+    fn cluster(&self) -> Vec<MetricFamily> {
+        let lag_us = self.shards.iter().map(|shard| shard.probe_lag_us.get()).max().unwrap_or(0);
+        vec![
+            gauge(
+                "roomcast_broker_up",
+                "1 while the connection to the other nodes stands.",
+                one(u64::from(self.hub.is_broker_up())),
+            ),
+            counter(
+                "roomcast_broker_reconnects_total",
+                "Times that the connection to the other nodes was lost.",
+                one(self.broker.reconnects()),
+            ),
+            gauge("roomcast_broker_subscriptions", "Rooms that this node subscribes to.", one(self.hub.subscriptions())),
+            family(
+                "roomcast_broker_lag_seconds",
+                "How long the last probe took through the broker to the slowest core.",
+                MetricType::GAUGE,
+                vec![gauge_metric(Vec::new(), lag_us as f64 / 1e6)],
+            ),
+            family(
+                "roomcast_router_wait_seconds_total",
+                "Time that the router has waited for busy cores.",
+                MetricType::COUNTER,
+                vec![counter_metric(Vec::new(), self.hub.waited_us() as f64 / 1e6)],
+            ),
+            gauge(
+                "roomcast_build_info",
+                "Always 1; the version is in the label.",
+                vec![(vec![label("version", env!("CARGO_PKG_VERSION"))], 1)],
+            ),
+        ]
+    }
+
+    fn sum(&self, of: impl Fn(&ShardStats) -> &Count) -> u64 {
+        // One core may have counted down what another counts up: add with wrap-around.
+        self.shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(of(shard).get()))
+    }
+
+    fn by_form(&self, of: impl Fn(&ShardStats) -> &[Count; WireForm::COUNT]) -> Vec<Sample> {
+        WireForm::ALL
+            .into_iter()
+            .map(|form| (vec![label("transport", form.as_str())], self.sum(|shard| &of(shard)[form as usize])))
+            .collect()
+    }
+
+    fn closes(&self) -> Vec<Sample> {
+        let mut codes: Vec<(u16, u64)> = Vec::new();
+        for (code, count) in self.shards.iter().flat_map(|shard| shard.closes()) {
+            match codes.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, sum)) => *sum += count,
+                None => codes.push((code, count)),
+            }
+        }
+        let name = |code: u16| if code == 0 { "other".to_owned() } else { code.to_string() };
+        codes.into_iter().map(|(code, count)| (vec![label("code", &name(code))], count)).collect()
+    }
+
+    fn histogram(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        of: impl Fn(&ShardStats) -> &ShardHistogram,
+    ) -> MetricFamily {
+        let mut counts = [0; BUCKETS_S.len() + 1];
+        let mut sum_s = 0.0;
+        for shard in &self.shards {
+            let histogram = of(shard);
+            counts.iter_mut().zip(histogram.counts()).for_each(|(sum, count)| *sum += count);
+            sum_s += histogram.sum_s();
+        }
+        let mut cumulative = 0;
+        let buckets = BUCKETS_S
+            .iter()
+            .zip(counts)
+            .map(|(bound, count)| {
+                cumulative += count;
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(*bound);
+                bucket.set_cumulative_count(cumulative);
+                bucket
+            })
+            .collect();
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(counts.iter().sum());
+        histogram.set_sample_sum(sum_s);
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        family(name, help, MetricType::HISTOGRAM, vec![metric])
+    }
+}
+
+/// Labels and a value.
+type Sample = (Vec<LabelPair>, u64);
+
+fn one(value: u64) -> Vec<Sample> {
+    vec![(Vec::new(), value)]
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn counter(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
+    let metrics = samples.into_iter().map(|(labels, value)| counter_metric(labels, value as f64)).collect();
+    family(name, help, MetricType::COUNTER, metrics)
+}
+
+fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> MetricFamily {
+    let metrics = samples.into_iter().map(|(labels, value)| gauge_metric(labels, value as f64)).collect();
+    family(name, help, MetricType::GAUGE, metrics)
+}
+
+fn counter_metric(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge_metric(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}

@@ -1,0 +1,211 @@
+//! A node: wiring, from the configuration to the last connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
+use roomcast_broker::{Broker, EventSender, MemoryBroker, event_queue};
+use roomcast_broker_redis::RedisBroker;
+use roomcast_hub::stats::ShardStats;
+use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
+use roomcast_protocol::NodeId;
+use roomcast_session::Settings;
+use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::{Admin, Metrics};
+use crate::config::{Config, ConfigError};
+use crate::cores::{self, Own, Shared};
+use crate::descriptors;
+use crate::health::Health;
+use crate::shutdown::{Signals, Wish};
+
+/// How long connections may take to end after the drain window, and after being made to leave.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Reads the configuration again, for SIGHUP.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Config, Vec<ConfigError>>>;
+
+/// What can be replaced while the node runs.
+struct Replaceable {
+    settings: Arc<ArcSwap<Settings>>,
+    http: Arc<ArcSwap<HttpSettings>>,
+}
+
+/// Runs a node until it is told to end.
+pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
+    let runtime = cores::runtime().context("cannot start")?;
+    runtime.block_on(run(with_node_name(config), reload))
+}
+
+async fn run(config: Config, reload: &Reload) -> Result<()> {
+    let mut signals = Signals::new().context("cannot listen to signals")?;
+    let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
+    let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
+    let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
+    let (address, admin_address) = (acceptor.address(), admin.address());
+
+    let started = Instant::now();
+    let node = NodeId(fastrand::u64(1..));
+    let (events, event_receiver) = event_queue();
+    let (broker, driver) = broker(&config, node, events);
+    let hub = Arc::new(HubStatus::default());
+    let count = core_count(config.cores);
+    let (router_queues, shard_queues) = queues(count);
+    let router = Router::new(Arc::clone(&broker), event_receiver, router_queues, Arc::clone(&hub));
+    cores::start_cluster(async move {
+        tokio::join!(driver, router.run());
+    })?;
+
+    let replaceable = Replaceable {
+        settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
+        http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
+    };
+    let shared = Shared {
+        node,
+        started,
+        broker: Arc::clone(&broker),
+        hub: Arc::clone(&hub),
+        settings: Arc::clone(&replaceable.settings),
+        http: Arc::clone(&replaceable.http),
+        drain_window: config.drain_window,
+        draining: CancellationToken::new(),
+        stopping: CancellationToken::new(),
+    };
+    let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
+    let (mut core_queues, mut core_ends) = (Vec::new(), Vec::new());
+    for (index, queues) in shard_queues.into_iter().enumerate() {
+        let (queue, incoming) = core_queue(Arc::default());
+        core_queues.push(queue);
+        let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming };
+        core_ends.push(cores::start_core(shared.clone(), own)?);
+    }
+
+    let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
+    let metrics = Metrics::new(shards, hub, Arc::clone(&broker)).context("cannot register metrics")?;
+    tokio::spawn(Arc::clone(&health).probe(broker));
+    tokio::spawn(admin.run(Arc::clone(&health), metrics));
+    let accepting = CancellationToken::new();
+    let acceptor = tokio::spawn(acceptor.run(core_queues, connections_max, accepting.clone()));
+
+    announce(&config, address, admin_address);
+    serve_until_end(&mut signals, reload, &replaceable).await;
+
+    info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
+    health.drain();
+    accepting.cancel();
+    let _ = acceptor.await;
+    shared.draining.cancel();
+    let everyone_left = all(core_ends);
+    end(everyone_left, &mut signals, &shared).await;
+    Ok(())
+}
+
+async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &Replaceable) {
+    while signals.next().await == Wish::Reload {
+        match reload() {
+            Ok(config) => {
+                let config = with_node_name(config);
+                replaceable.settings.store(Arc::new(config.session));
+                replaceable.http.store(Arc::new(config.http));
+                info!("configuration loaded anew: origins, limits and namespaces hold from now on");
+            }
+            Err(errors) => {
+                for problem in errors {
+                    error!(%problem, "the configuration was not loaded anew; the old one stays");
+                }
+            }
+        }
+    }
+}
+
+/// Waits for everyone to leave; makes them leave when the time is up or a second signal comes.
+async fn end(everyone_left: impl Future<Output = ()>, signals: &mut Signals, shared: &Shared) {
+    tokio::pin!(everyone_left);
+    let limit = shared.drain_window + END_LIMIT;
+    tokio::select! {
+        () = &mut everyone_left => return info!("everyone has left"),
+        () = tokio::time::sleep(limit) => warn!("clients are left over; ending their connections"),
+        () = signals.end() => warn!("second signal: ending at once"),
+    }
+    shared.stopping.cancel();
+    tokio::select! {
+        () = everyone_left => {}
+        () = tokio::time::sleep(END_LIMIT) => {}
+        () = signals.end() => {}
+    }
+}
+
+async fn all(ends: Vec<oneshot::Receiver<()>>) {
+    for end in ends {
+        let _ = end.await;
+    }
+}
+
+fn core_count(configured: usize) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = if configured == 0 { available() } else { configured };
+    count.clamp(1, SHARDS_MAX)
+}
+
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn broker(config: &Config, node: NodeId, events: EventSender) -> (Arc<dyn Broker>, Driver) {
+    match &config.redis {
+        Some(redis) => {
+            let (broker, driver) = RedisBroker::new(redis.clone(), node, events);
+            (Arc::new(broker), Box::pin(driver))
+        }
+        None => {
+            let (broker, driver) = MemoryBroker::new(events);
+            (Arc::new(broker), Box::pin(driver))
+        }
+    }
+}
+
+fn with_node_name(mut config: Config) -> Config {
+    if config.session.node.is_empty() {
+        config.session.node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    }
+    config
+}
+
+fn bind_error(error: &BindError, flag: &str) -> anyhow::Error {
+    let BindError { address, source } = error;
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(
+            "cannot listen on {address}: another program does; stop it, or choose another address with {flag}"
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow!("cannot listen on {address}: ports below 1024 need privileges; choose another with {flag}")
+        }
+        _ => anyhow!("cannot listen on {address}: {source}; choose another address with {flag}"),
+    }
+}
+
+/// What a newcomer needs next. On standard output, apart from the log.
+fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::SocketAddr) {
+    let broker = match &config.redis {
+        Some(redis) => format!("Redis at {}", redis.address()),
+        None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
+    };
+    println!(
+        "roomcast {} is listening\n\
+         \n\
+         \x20 WebSocket   ws://{address}/ws?room=hello\n\
+         \x20 SSE         http://{address}/sse?room=hello\n\
+         \x20 publish     http://{address}/rooms/hello/messages\n\
+         \x20 admin       http://{admin}/metrics  /readyz\n\
+         \x20 broker      {broker}\n\
+         \n\
+         Try it in two terminals:\n\
+         \x20 curl -N 'http://{address}/sse?room=hello'\n\
+         \x20 curl -d 'hi there' http://{address}/rooms/hello/messages\n",
+        env!("CARGO_PKG_VERSION"),
+    );
+}

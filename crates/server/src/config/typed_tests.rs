@@ -1,0 +1,95 @@
+//! From texts to the configuration or to all errors at once.
+
+use super::*;
+use crate::config::default_file;
+
+fn read(toml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let mut raw = Raw::default();
+    raw.toml("roomcast.toml", toml);
+    raw.environment(environment.iter().map(|(k, v)| (k.to_string(), v.to_string())));
+    Config::from_raw(raw).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_default_file_is_the_default() {
+    let (empty, full) = (read("", &[]).unwrap(), read(&default_file(), &[]).unwrap());
+    assert_eq!(format!("{empty:?}"), format!("{full:?}"));
+    for key in KEYS.iter().chain(NAMESPACE_KEYS) {
+        assert!(default_file().contains(key.default), "{}", key.path);
+    }
+    assert_eq!(empty.session.namespaces.default, Namespace::default());
+}
+
+#[test]
+fn the_environment_comes_before_the_file() {
+    let toml = "[server]\nlisten = \"127.0.0.1:1\"\n[drain]\nwindow = \"1s\"\n";
+    let environment = [
+        ("ROOMCAST_SERVER__LISTEN", "127.0.0.1:2"),
+        ("ROOMCAST_NAMESPACES__CHAT__ECHO", "never"),
+        ("ROOMCAST_CORS__ORIGINS", "https://a.example,https://b.example"),
+        ("ROOMCAST_PORT", "tcp://10.0.0.1:8080"),
+        ("ROOMCAST_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("OTHER__THING", "x"),
+    ];
+    let config = read(toml, &environment).unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.drain_window, Duration::from_secs(1));
+    assert_eq!(config.session.namespaces.named["chat"].echo, Some(false));
+    assert_eq!(config.http.origins.len(), 2);
+}
+
+#[test]
+fn namespaces_inherit_from_the_default() {
+    let toml = "[namespaces.default]\nmax_message_bytes = \"1KiB\"\n[namespaces.news]\npublish = \"server\"\n";
+    let namespaces = read(toml, &[]).unwrap().session.namespaces;
+    assert_eq!(namespaces.named["news"].max_message_bytes, 1024);
+    assert_eq!(namespaces.named["news"].publish, PublishRule::Server);
+    assert_eq!(namespaces.default.publish, PublishRule::Anyone);
+}
+
+#[test]
+fn all_errors_are_reported_at_once_with_place_and_remedy() {
+    let toml = "\
+[broker]
+ulr = \"redis://x\"
+url = \"http://x\"
+[server]
+listen = \"0.0.0.0:80\"
+heartbeat = 30
+[limits]
+outbox_bytes = \"4KiB\"
+[namespaces.chat]
+ecko = \"never\"
+[drian]
+window = \"1s\"
+";
+    let errors = read(toml, &[("ROOMCAST_LOG__FORMAT", "xml")]).unwrap_err();
+    let expected = [
+        "roomcast.toml:2: there is no setting broker.ulr; did you mean broker.url?",
+        "roomcast.toml:10: there is no setting namespaces.chat.ecko; did you mean namespaces.chat.echo?",
+        "roomcast.toml:11: there is no setting drian; did you mean drain.window?",
+        "ROOMCAST_LOG__FORMAT: log.format must be \"text\" or \"json\"",
+        "roomcast.toml:6: server.heartbeat must be a time with its unit",
+        "roomcast.toml:3: broker.url: ",
+        "roomcast.toml:8: limits.outbox_bytes must be at least",
+        "roomcast.toml:5: server.listen = 0.0.0.0:80 would open every room",
+    ];
+    for text in expected {
+        assert!(errors.iter().any(|error| error.contains(text)), "{text} is missing in {errors:#?}");
+    }
+    assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+}
+
+#[test]
+fn broken_toml_is_one_error_with_its_line() {
+    let errors = read("[server]\nlisten = \n", &[]).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("roomcast.toml:2: is not TOML"), "{errors:?}");
+}
+
+#[test]
+fn openness_beyond_loopback_has_to_be_said() {
+    assert!(read("server.listen = \"0.0.0.0:80\"\nauth.mode = \"open\"\n", &[]).is_ok());
+    assert!(read("server.listen = \"[::1]:80\"\n", &[]).is_ok());
+    assert!(read("server.listen = \"[::]:80\"\n", &[]).is_err());
+}

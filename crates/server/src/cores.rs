@@ -1,0 +1,97 @@
+//! The threads of a node. Nothing else makes threads.
+//!
+//! * `core-0…`: one single-threaded runtime each, with its shard and its connections, which stay for
+//!   life. No task moves between cores, so nothing in them has to be `Send` or locked.
+//! * `cluster`: the broker's connections and the router.
+//! * the main thread: the public port, health, metrics and signals, which therefore answer while the
+//!   cores are busy.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use roomcast_broker::Broker;
+use roomcast_hub::stats::ShardStats;
+use roomcast_hub::{HubStatus, Shard, ShardQueues};
+use roomcast_protocol::NodeId;
+use roomcast_session::{Core, Settings, drain};
+use roomcast_transport::{Accepted, HttpSettings, serve};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+/// What all cores have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    pub(crate) started: Instant,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) hub: Arc<HubStatus>,
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
+    pub(crate) http: Arc<ArcSwap<HttpSettings>>,
+    pub(crate) drain_window: Duration,
+    /// Clients are asked to leave.
+    pub(crate) draining: CancellationToken,
+    /// Clients are made to leave.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// What one core has to itself.
+pub(crate) struct Own {
+    pub(crate) index: usize,
+    pub(crate) stats: Arc<ShardStats>,
+    pub(crate) queues: ShardQueues,
+    pub(crate) incoming: mpsc::Receiver<Accepted>,
+}
+
+/// Starts one core. The receiver hears when its last connection has ended.
+pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    let runtime = runtime()?;
+    Builder::new().name(format!("core-{}", own.index)).spawn(move || {
+        LocalSet::new().block_on(&runtime, run_core(shared, own));
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}
+
+async fn run_core(shared: Shared, own: Own) {
+    let Own { index, stats, queues, incoming } = own;
+    let Shared { node, started, broker, hub, settings, http, drain_window, draining, stopping } = shared;
+    let shard = Rc::new(Shard::new(index, stats, started));
+    let core = Rc::new(Core::new(index, node, Rc::clone(&shard), broker, hub, settings));
+    tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
+    tokio::task::spawn_local(shard.announce(queues.interest));
+    tokio::task::spawn_local(Rc::clone(&core).keep_time());
+    tokio::task::spawn_local({
+        let (core, draining) = (Rc::clone(&core), draining.clone());
+        async move {
+            draining.cancelled().await;
+            drain(core, drain_window).await;
+        }
+    });
+    tokio::task::spawn_local({
+        let core = Rc::clone(&core);
+        async move {
+            stopping.cancelled().await;
+            core.stop();
+        }
+    });
+    serve(core, http, incoming, draining).await;
+}
+
+/// Runs `work` on a thread of its own, until it ends or the process does.
+pub(crate) fn start_cluster(work: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime()?;
+    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(work))
+}
+
+/// A runtime of the thread that uses it.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

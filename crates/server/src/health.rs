@@ -1,0 +1,132 @@
+//! Whether this node does its job: proven by messages that go the whole way, not by connections
+//! that look alive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use roomcast_broker::Broker;
+use roomcast_hub::HubStatus;
+use roomcast_hub::stats::ShardStats;
+use tracing::debug;
+
+/// How often a probe is sent.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// How old the last probe that came round may be. Several probes may be lost before a node is
+/// taken out of rotation; a failover takes longer than that.
+const PROBE_AGE_MAX: Duration = Duration::from_secs(4);
+
+/// The health of the node.
+#[derive(Debug)]
+pub(crate) struct Health {
+    started: Instant,
+    draining: AtomicBool,
+    hub: Arc<HubStatus>,
+    shards: Vec<Arc<ShardStats>>,
+}
+
+/// Why the node is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotReady {
+    Draining,
+    BrokerDown,
+    /// Connected, and yet what is published does not reach this core.
+    NotDelivering {
+        core: usize,
+    },
+}
+
+impl NotReady {
+    pub(crate) fn explain(self) -> String {
+        match self {
+            Self::Draining => "draining: this node is shutting down".to_owned(),
+            Self::BrokerDown => "the connection to the broker is down".to_owned(),
+            Self::NotDelivering { core } => {
+                format!("no probe has come round to core {core} for {} seconds", PROBE_AGE_MAX.as_secs())
+            }
+        }
+    }
+}
+
+impl Health {
+    pub(crate) fn new(started: Instant, hub: Arc<HubStatus>, shards: Vec<Arc<ShardStats>>) -> Self {
+        Self { started, draining: AtomicBool::new(false), hub, shards }
+    }
+
+    /// From now on the node is not ready.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new clients should come here.
+    pub(crate) fn ready(&self) -> Result<(), NotReady> {
+        self.ready_at(self.started.elapsed())
+    }
+
+    fn ready_at(&self, now: Duration) -> Result<(), NotReady> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(NotReady::Draining);
+        }
+        if !self.hub.is_broker_up() {
+            return Err(NotReady::BrokerDown);
+        }
+        let late = self.shards.iter().position(|shard| {
+            let sent = shard.probe_sent_ms.get();
+            // 0: none has ever come.
+            sent == 0 || now.saturating_sub(Duration::from_millis(sent)) > PROBE_AGE_MAX
+        });
+        late.map_or(Ok(()), |core| Err(NotReady::NotDelivering { core }))
+    }
+
+    /// Sends probes for as long as the node lives. A probe's token is the time it was sent.
+    pub(crate) async fn probe(self: Arc<Self>, broker: Arc<dyn Broker>) {
+        let mut due = tokio::time::interval(PROBE_EVERY);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            let sent_ms = self.started.elapsed().as_millis().max(1) as u64;
+            if let Err(error) = broker.probe(sent_ms).await {
+                debug!(%error, "the probe was not sent");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roomcast_broker::{BrokerEvent, MemoryBroker, event_queue};
+    use roomcast_hub::{Router, queues};
+
+    #[tokio::test]
+    async fn ready_is_proven_by_probes_to_every_core() {
+        let (sender, events) = event_queue();
+        let (broker, _driver) = MemoryBroker::new(sender.clone());
+        let broker: Arc<dyn Broker> = Arc::new(broker);
+        let hub = Arc::new(HubStatus::default());
+        let (router_queues, _shards) = queues(2);
+        let router = Router::new(Arc::clone(&broker), events, router_queues, Arc::clone(&hub));
+        let shards: Vec<Arc<ShardStats>> = vec![Arc::default(), Arc::default()];
+        let health = Health::new(Instant::now(), Arc::clone(&hub), shards.clone());
+        let at = |ms| health.ready_at(Duration::from_millis(ms));
+
+        assert_eq!(at(0), Err(NotReady::BrokerDown));
+        sender.send(BrokerEvent::Up).await.unwrap();
+        let routing = tokio::spawn(router.run());
+        while !hub.is_broker_up() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(at(0), Err(NotReady::NotDelivering { core: 0 }));
+        shards[0].probe_sent_ms.set(1000);
+        assert_eq!(at(1000), Err(NotReady::NotDelivering { core: 1 }));
+        shards[1].probe_sent_ms.set(1000);
+        assert_eq!(at(5000), Ok(()));
+        assert_eq!(at(5001), Err(NotReady::NotDelivering { core: 0 }));
+        shards.iter().for_each(|shard| shard.probe_sent_ms.set(5001));
+        assert_eq!(at(5001), Ok(()));
+        health.drain();
+        assert_eq!(at(5001), Err(NotReady::Draining));
+        routing.abort();
+    }
+}
