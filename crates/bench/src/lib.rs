@@ -1,1 +1,17 @@
-//! The load generator.
+//! Clients over plain sockets, for end-to-end tests.
+//!
+//! They share no code with the server, so that a mistake cannot hide on both sides, and they can
+//! send what no well-behaved client would.
+
+pub mod http;
+pub mod sse;
+pub mod ws;
+
+pub use http::{Response, request};
+pub use sse::{Event, SseClient};
+pub use ws::{Frame, WsClient};
+
+use std::time::Duration;
+
+/// How long a client waits for something that must come. Generous: it only bounds a failure.
+pub const PATIENCE: Duration = Duration::from_secs(30);

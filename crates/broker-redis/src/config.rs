@@ -31,11 +31,10 @@ impl RedisConfig {
     /// Reads a URL. `prefix` goes before room names to make channel names; `timeout` is how long
     /// any answer, and any silence, may last.
     pub fn new(url: &str, prefix: &str, timeout: Duration) -> Result<Self, ConfigError> {
-        let info =
-            url.into_connection_info().map_err(|e| ConfigError::Url(e.to_string()))?.set_tcp_settings(
-                // Without it every publication waits for the acknowledgement of the one before.
-                TcpSettings::default().set_nodelay(true),
-            );
+        let info = url.into_connection_info().map_err(|e| ConfigError::Url(e.to_string()))?.set_tcp_settings(
+            // Without it every publication waits for the acknowledgement of the one before.
+            TcpSettings::default().set_nodelay(true),
+        );
         let (host, port) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
             ConnectionAddr::TcpTls { .. } => return Err(ConfigError::Scheme("rediss:// (TLS)")),

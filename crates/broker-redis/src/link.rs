@@ -280,8 +280,10 @@ impl Link {
 
     fn write_rooms(&self, out: &mut BytesMut, command: &[u8], rooms: &[Room]) {
         for batch in rooms.chunks(ROOMS_PER_COMMAND) {
-            let names: Vec<_> =
-                batch.iter().flat_map(|room| [self.channels.plain(room), self.channels.message(room)]).collect();
+            let names: Vec<_> = batch
+                .iter()
+                .flat_map(|room| [self.channels.plain(room), self.channels.message(room)])
+                .collect();
             let mut parts = vec![command];
             parts.extend(names.iter().map(String::as_bytes));
             write_command(out, &parts);

@@ -200,7 +200,9 @@ mod tests {
 
     #[test]
     fn replies() {
-        let mut bytes = b"+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n-NOAUTH no\r\n".to_vec();
+        let mut bytes =
+            b"+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n-NOAUTH no\r\n"
+                .to_vec();
         bytes.extend(message("a", b"x\r\n\0y"));
         let expected = [
             Reply::Other,
@@ -216,9 +218,15 @@ mod tests {
 
     #[test]
     fn malformed_bytes_end_the_connection() {
-        for bytes in
-            ["hello\r\n", "*9\r\n", "*x\r\n", "*3\r\n:1\r\n", "+a\rb", "*3\r\n$7\r\nmessagexx", "*3\r\n$-1\r\n"]
-        {
+        for bytes in [
+            "hello\r\n",
+            "*9\r\n",
+            "*x\r\n",
+            "*3\r\n:1\r\n",
+            "+a\rb",
+            "*3\r\n$7\r\nmessagexx",
+            "*3\r\n$-1\r\n",
+        ] {
             assert!(read(bytes.as_bytes(), 100).is_err(), "{bytes:?}");
         }
         assert!(read(&vec![b'+'; LINE_BYTES_MAX], 1 << 20).is_err());
@@ -228,9 +236,7 @@ mod tests {
     fn an_oversized_payload_is_skipped() {
         let mut reader = Reader::default();
         let len = PAYLOAD_BYTES_MAX + 1;
-        reader
-            .buffer
-            .extend_from_slice(format!("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n${len}\r\n").as_bytes());
+        reader.buffer.extend_from_slice(format!("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n${len}\r\n").as_bytes());
         assert_eq!(reader.next(), Ok(Some(Reply::TooLarge { channel: "a".into(), len })));
         let chunk = vec![b'x'; 1 << 20];
         for _ in 0..len / chunk.len() {
@@ -240,10 +246,7 @@ mod tests {
         reader.buffer.extend_from_slice(&vec![b'x'; len % chunk.len()]);
         reader.buffer.extend_from_slice(b"\r\n");
         reader.buffer.extend_from_slice(&message("b", b"next"));
-        assert_eq!(
-            reader.next(),
-            Ok(Some(Reply::Message { channel: "b".into(), payload: "next".into() }))
-        );
+        assert_eq!(reader.next(), Ok(Some(Reply::Message { channel: "b".into(), payload: "next".into() })));
         assert!(reader.buffer.capacity() <= BUFFER_KEPT_MAX * 4);
     }
 

@@ -95,7 +95,11 @@ async fn every_outage_ends_with_all_rooms_subscribed() {
 
     let sleeping = std::thread::spawn({
         let url = redis.port();
-        move || std::process::Command::new("redis-cli").args(["-p", &url.to_string(), "DEBUG", "SLEEP", "5"]).output()
+        move || {
+            std::process::Command::new("redis-cli")
+                .args(["-p", &url.to_string(), "DEBUG", "SLEEP", "5"])
+                .output()
+        }
     });
     comes_back(&mut node, &rooms).await;
     sleeping.join().unwrap().unwrap();

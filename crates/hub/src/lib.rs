@@ -13,5 +13,7 @@ mod shard;
 pub mod stats;
 
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
-pub use router::{HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage, ShardQueues, queues};
+pub use router::{
+    HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage, ShardQueues, queues,
+};
 pub use shard::{Membership, Shard};

@@ -72,7 +72,8 @@ impl RoomEntry {
                 }
                 continue;
             }
-            let bytes = shared[member.form as usize].get_or_insert_with(|| Rc::new(push.form(member.form).clone()));
+            let bytes =
+                shared[member.form as usize].get_or_insert_with(|| Rc::new(push.form(member.form).clone()));
             if member.outbox.push(Entry::Message(Rc::clone(bytes))).is_err() {
                 overflow(&member.outbox, stats);
             }

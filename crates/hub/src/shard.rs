@@ -82,7 +82,8 @@ impl Shard {
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
         let held = Some(VecDeque::new());
-        let key = entry.members.insert(Member { connection, form, outbox: Rc::clone(outbox), held, waiting: None });
+        let key =
+            entry.members.insert(Member { connection, form, outbox: Rc::clone(outbox), held, waiting: None });
         self.stats.members.add(1);
         Membership { shard: Rc::clone(self), room: room.clone(), key }
     }

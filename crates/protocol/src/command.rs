@@ -129,9 +129,7 @@ impl Fields<'_> {
 
     fn payload(&self, frame: &Bytes) -> Result<Payload, String> {
         match (self.data, &self.base64) {
-            (Some(data), None) => {
-                Ok(Payload::new(PayloadKind::Json, frame.slice_ref(data.get().as_bytes())))
-            }
+            (Some(data), None) => Ok(Payload::new(PayloadKind::Json, frame.slice_ref(data.get().as_bytes()))),
             (None, Some(text)) => {
                 let bytes = STANDARD.decode(text.as_bytes()).map_err(|e| format!("\"base64\": {e}"))?;
                 Ok(Payload::new(PayloadKind::Bytes, bytes))

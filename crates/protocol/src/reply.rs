@@ -5,7 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::command::Ref;
@@ -154,23 +154,27 @@ pub fn goodbye(reason: &str, reconnect_ms: u64) -> Bytes {
     text(&Goodbye { r#type: "goodbye", reason, reconnect_ms })
 }
 
-/// The data of the SSE event `connected`.
-pub fn connected<'a>(
+/// The data of the SSE event `connected`; rooms in the order of the request.
+pub fn connected(
     connection: ConnectionId,
     node: &str,
     user: Option<&str>,
-    rooms: impl IntoIterator<Item = (&'a Room, Verdict)>,
+    rooms: &[(Room, Verdict)],
 ) -> Bytes {
+    struct Rooms<'a>(&'a [(Room, Verdict)]);
+    impl Serialize for Rooms<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(room, verdict)| (room.as_str(), verdict)))
+        }
+    }
     #[derive(Serialize)]
     struct Connected<'a> {
         connection: String,
         node: &'a str,
         user: Option<&'a str>,
-        rooms: serde_json::Map<String, serde_json::Value>,
+        rooms: Rooms<'a>,
     }
-    let verdict = |v: Verdict| serde_json::json!({"resumed": v.resumed, "missed": v.missed});
-    let rooms = rooms.into_iter().map(|(room, v)| (room.to_string(), verdict(v))).collect();
-    text(&Connected { connection: connection.to_string(), node, user, rooms })
+    text(&Connected { connection: connection.to_string(), node, user, rooms: Rooms(rooms) })
 }
 
 /// A mark was cut out of a frame that parsed, so it is JSON; anything else would be left out.
@@ -217,8 +221,8 @@ mod tests {
         );
         check(&goodbye("drain", 250), r#"{"type":"goodbye","reason":"drain","reconnect_ms":250}"#);
         check(
-            &connected(ID, "n", None, [(&room, Verdict { resumed: true, missed: false })]),
-            r#"{"connection":"0000000000000001-2","node":"n","user":null,"rooms":{"a":{"missed":false,"resumed":true}}}"#,
+            &connected(ID, "n", None, &[(room, Verdict { resumed: true, missed: false })]),
+            r#"{"connection":"0000000000000001-2","node":"n","user":null,"rooms":{"a":{"resumed":true,"missed":false}}}"#,
         );
     }
 }

@@ -182,7 +182,9 @@ fn bind_error(error: &BindError, flag: &str) -> anyhow::Error {
             "cannot listen on {address}: another program does; stop it, or choose another address with {flag}"
         ),
         std::io::ErrorKind::PermissionDenied => {
-            anyhow!("cannot listen on {address}: ports below 1024 need privileges; choose another with {flag}")
+            anyhow!(
+                "cannot listen on {address}: ports below 1024 need privileges; choose another with {flag}"
+            )
         }
         _ => anyhow!("cannot listen on {address}: {source}; choose another address with {flag}"),
     }

@@ -79,7 +79,9 @@ impl Settings {
             None if PathBuf::from(DEFAULT_FILE).exists() => raw.file(DEFAULT_FILE.as_ref()),
             None => {}
         }
-        raw.environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))));
+        raw.environment(
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+        );
         let flags = [
             ("--listen", "server.listen", &self.listen),
             ("--admin-listen", "admin.listen", &self.admin_listen),

@@ -32,7 +32,10 @@ pub(crate) fn connections(descriptors: Option<u64>) -> usize {
 /// How many connections to take: what is configured, or what the descriptors allow.
 pub(crate) fn connections_max(configured: usize, allowed: usize) -> usize {
     if configured > allowed {
-        warn!(configured, allowed, "limits.connections is more than the descriptor limit allows; raise `ulimit -n`");
+        warn!(
+            configured,
+            allowed, "limits.connections is more than the descriptor limit allows; raise `ulimit -n`"
+        );
         return allowed;
     }
     if allowed < FEW {

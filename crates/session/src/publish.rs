@@ -23,7 +23,11 @@ impl Core {
         self.publish(client, Draft { room, event, payload, echo: true }).await
     }
 
-    pub(crate) async fn publish(&self, client: Client<'_>, draft: Draft) -> Result<Option<Position>, Refusal> {
+    pub(crate) async fn publish(
+        &self,
+        client: Client<'_>,
+        draft: Draft,
+    ) -> Result<Option<Position>, Refusal> {
         let publication = rules::publication(&self.settings(), client, draft, now_us())?;
         self.hand_over(publication).await
     }

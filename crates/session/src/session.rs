@@ -94,8 +94,9 @@ impl Session {
                 }
             }
             WireForm::Sse | WireForm::SseJson => {
-                let rooms = memberships.iter().map(|membership| (membership.room(), verdict(resuming)));
-                let connected = reply::connected(self.id, &settings.node, None, rooms);
+                let rooms: Vec<_> =
+                    memberships.iter().map(|m| (m.room().clone(), verdict(resuming))).collect();
+                let connected = reply::connected(self.id, &settings.node, None, &rooms);
                 self.send(sse::greeting(settings.sse_retry.as_millis() as u64, &connected));
             }
         }
@@ -125,7 +126,8 @@ impl Session {
     async fn receive_raw(&self, text: bool, bytes: Bytes) -> Result<(), End> {
         let Some(room) = self.memberships.borrow().first().map(|m| m.room().clone()) else { return Ok(()) };
         let kind = if text { PayloadKind::Untyped } else { PayloadKind::Bytes };
-        let draft = Draft { echo: self.echo_in(&room, None), room, event: None, payload: Payload::new(kind, bytes) };
+        let draft =
+            Draft { echo: self.echo_in(&room, None), room, event: None, payload: Payload::new(kind, bytes) };
         match self.core.publish(self.client(), draft).await {
             Err(refusal) if refusal.code == ErrorCode::Forbidden => {
                 self.outbox.close(Close::new(4403, refusal.message));

@@ -19,7 +19,12 @@ pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
 }
 
 /// Adds to an answer what the page at `origin` needs to read it, if it is allowed to.
-pub(crate) fn allow(origin: Option<&HeaderValue>, allowed: &[String], preflight: bool, headers: &mut HeaderMap) {
+pub(crate) fn allow(
+    origin: Option<&HeaderValue>,
+    allowed: &[String],
+    preflight: bool,
+    headers: &mut HeaderMap,
+) {
     if allowed.is_empty() {
         return;
     }

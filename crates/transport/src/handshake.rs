@@ -28,11 +28,8 @@ pub(crate) fn wants_json<B>(request: &Request<B>) -> bool {
 
 /// Checks that the request is a handshake, and gives the answer that accepts it.
 pub(crate) fn accept(request: &mut Request<Incoming>, json: bool) -> Result<Response<Body>, Problem> {
-    let mut response = if request.method() == Method::CONNECT {
-        accept_http2(request)?
-    } else {
-        accept_http1(request)?
-    };
+    let mut response =
+        if request.method() == Method::CONNECT { accept_http2(request)? } else { accept_http1(request)? };
     if json {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON_PROTOCOL));
     }

@@ -27,7 +27,8 @@ impl Query {
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "room" => {
-                    let room = Room::parse(&value).map_err(|error| Problem::bad_request(error.to_string()))?;
+                    let room =
+                        Room::parse(&value).map_err(|error| Problem::bad_request(error.to_string()))?;
                     if !query.rooms.contains(&room) {
                         query.rooms.push(room);
                     }

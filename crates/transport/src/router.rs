@@ -60,9 +60,9 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
         path => match room_of_messages(path)? {
             Some(room) if method == Method::POST => publish::answer(request, room, context).await,
             Some(_) => Err(Problem::method_not_allowed("POST")),
-            None => Err(Problem::not_found(
-                "nothing is here; there are /ws, /sse and /rooms/{room}/messages",
-            )),
+            None => {
+                Err(Problem::not_found("nothing is here; there are /ws, /sse and /rooms/{room}/messages"))
+            }
         },
     }
 }
@@ -103,7 +103,9 @@ mod tests {
         for nothing in ["/rooms/a", "/rooms/a/messages/", "/room/a/messages", "/x"] {
             assert_eq!(room(nothing), Ok(None), "{nothing}");
         }
-        for wrong in ["/rooms//messages", "/rooms/a/b/messages", "/rooms/%ff/messages", "/rooms/a%20b/messages"] {
+        for wrong in
+            ["/rooms//messages", "/rooms/a/b/messages", "/rooms/%ff/messages", "/rooms/a%20b/messages"]
+        {
             assert!(room(wrong).is_err(), "{wrong}");
         }
     }

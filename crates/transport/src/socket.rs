@@ -49,7 +49,11 @@ impl Socket {
     }
 
     /// Writes as much as goes.
-    pub(crate) fn poll_write(&self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => loop {
                 ready!(stream.poll_write_ready(context))?;
@@ -58,9 +62,7 @@ impl Socket {
                     result => return Poll::Ready(result),
                 }
             },
-            Self::Stream(stream) => {
-                Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(context, slices)
-            }
+            Self::Stream(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(context, slices),
         }
     }
 

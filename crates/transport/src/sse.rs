@@ -14,7 +14,10 @@ use crate::problem::Problem;
 use crate::query::Query;
 
 /// The stream of the rooms that the URL names.
-pub(crate) async fn open(request: &Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+pub(crate) async fn open(
+    request: &Request<Incoming>,
+    context: &Rc<Context>,
+) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request.uri())?;
     if query.rooms.is_empty() {
         return Err(Problem::bad_request("name at least one room: /sse?room=NAME"));

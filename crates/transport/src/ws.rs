@@ -28,7 +28,10 @@ use write::write_loop;
 
 /// Accepts a WebSocket. Rooms in the URL are joined before the answer, so that a client that is
 /// connected is a member.
-pub(crate) async fn open(mut request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+pub(crate) async fn open(
+    mut request: Request<Incoming>,
+    context: &Rc<Context>,
+) -> Result<Response<Body>, Problem> {
     let json = handshake::wants_json(&request);
     let on_upgrade = hyper::upgrade::on(&mut request);
     let response = match handshake::accept(&mut request, json) {

@@ -1,6 +1,7 @@
 //! A program that runs in the background until its handle is dropped.
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,12 +30,10 @@ impl Daemon {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log)?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()
-            .with_context(|| format!("cannot start {program}; `cargo xtask test` installs what is missing"))?;
+        let child =
+            command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).spawn().with_context(|| {
+                format!("cannot start {program}; `cargo xtask test` installs what is missing")
+            })?;
         Ok(Self { name: name.to_owned(), child, log })
     }
 
@@ -137,4 +136,25 @@ pub fn scratch_folder(name: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(unique);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+/// The status of a GET, if there is an answer.
+pub fn http_status(port: u16, path: &str) -> Option<u16> {
+    http(port, path).ok()?.split(' ').nth(1)?.parse().ok()
+}
+
+/// The body of a GET.
+pub fn http_get(port: u16, path: &str) -> Result<String> {
+    let answer = http(port, path)?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
+    Ok(body.to_owned())
+}
+
+fn http(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

@@ -75,7 +75,8 @@ impl Redis {
 
     /// Sends one command on a connection of its own and gives the answer as Redis writes it.
     pub fn command(&self, parts: &[&[u8]]) -> Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).context("cannot reach Redis")?;
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).context("cannot reach Redis")?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut out = format!("*{}\r\n", parts.len()).into_bytes();
         for part in parts {

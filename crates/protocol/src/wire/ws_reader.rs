@@ -99,7 +99,10 @@ impl FrameReader {
     /// reader takes whatever comes and gives nothing.
     pub fn read(&mut self, input: &mut &mut [u8]) -> Result<Option<Incoming>, ReadError> {
         let result = self.read_open(input);
-        if !matches!(result, Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping(_) | Incoming::Pong))) {
+        if !matches!(
+            result,
+            Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping(_) | Incoming::Pong))
+        ) {
             self.closed = true;
             self.message = None;
         }
@@ -151,11 +154,16 @@ impl FrameReader {
             return Ok(());
         }
         let so_far = match (&self.message, frame.opcode) {
-            (None, Opcode::Continuation) => return Err(protocol("continuation without a message to continue")),
-            (Some(_), Opcode::Text | Opcode::Binary) => return Err(protocol("new message inside of a fragmented one")),
+            (None, Opcode::Continuation) => {
+                return Err(protocol("continuation without a message to continue"));
+            }
+            (Some(_), Opcode::Text | Opcode::Binary) => {
+                return Err(protocol("new message inside of a fragmented one"));
+            }
             (Some(message), _) => message.data.len(),
             (None, opcode) => {
-                self.message = Some(Box::new(Message { text: opcode == Opcode::Text, data: Vec::new(), checked: 0 }));
+                self.message =
+                    Some(Box::new(Message { text: opcode == Opcode::Text, data: Vec::new(), checked: 0 }));
                 0
             }
         };

@@ -98,7 +98,11 @@ fn refusals() {
         ("too large together", [frame(0x02, &[0; LIMIT]), frame(0x80, &[0])].concat(), 1009),
         ("wrong byte", frame(0x81, b"a\xff"), 1007),
         ("half a character at the end", frame(0x81, b"\xe2\x82"), 1007),
-        ("half a character at the end of fragments", [frame(0x01, b"a"), frame(0x80, b"\xe2\x82")].concat(), 1007),
+        (
+            "half a character at the end of fragments",
+            [frame(0x01, b"a"), frame(0x80, b"\xe2\x82")].concat(),
+            1007,
+        ),
         ("surrogate in the first fragment", frame(0x01, b"\xed\xa0\x80"), 1007),
         ("half a close code", frame(0x88, b"\x03"), 1002),
         ("close 1005", frame(0x88, b"\x03\xed"), 1002),

@@ -73,7 +73,11 @@ impl Node {
                 "Connections that were ever opened.",
                 self.by_form(|shard| &shard.opened),
             ),
-            counter("roomcast_closes_total", "WebSocket connections by the code they were closed with.", self.closes()),
+            counter(
+                "roomcast_closes_total",
+                "WebSocket connections by the code they were closed with.",
+                self.closes(),
+            ),
             counter(
                 "roomcast_slow_consumers_total",
                 "Clients that were closed because they read too slowly.",
@@ -84,8 +88,16 @@ impl Node {
                 "Clients that were closed because they showed no sign of life.",
                 one(self.sum(|shard| &shard.silent_peers)),
             ),
-            gauge("roomcast_rooms", "Rooms with members, added up over the cores.", one(self.sum(|shard| &shard.rooms))),
-            gauge("roomcast_room_members", "Memberships of connections in rooms.", one(self.sum(|shard| &shard.members))),
+            gauge(
+                "roomcast_rooms",
+                "Rooms with members, added up over the cores.",
+                one(self.sum(|shard| &shard.rooms)),
+            ),
+            gauge(
+                "roomcast_room_members",
+                "Memberships of connections in rooms.",
+                one(self.sum(|shard| &shard.members)),
+            ),
             gauge(
                 "roomcast_outbox_bytes",
                 "Bytes that wait to be written to clients.",
@@ -150,7 +162,11 @@ impl Node {
                 "Times that the connection to the other nodes was lost.",
                 one(self.broker.reconnects()),
             ),
-            gauge("roomcast_broker_subscriptions", "Rooms that this node subscribes to.", one(self.hub.subscriptions())),
+            gauge(
+                "roomcast_broker_subscriptions",
+                "Rooms that this node subscribes to.",
+                one(self.hub.subscriptions()),
+            ),
             family(
                 "roomcast_broker_lag_seconds",
                 "How long the last probe took through the broker to the slowest core.",
@@ -179,7 +195,9 @@ impl Node {
     fn by_form(&self, of: impl Fn(&ShardStats) -> &[Count; WireForm::COUNT]) -> Vec<Sample> {
         WireForm::ALL
             .into_iter()
-            .map(|form| (vec![label("transport", form.as_str())], self.sum(|shard| &of(shard)[form as usize])))
+            .map(|form| {
+                (vec![label("transport", form.as_str())], self.sum(|shard| &of(shard)[form as usize]))
+            })
             .collect()
     }
 

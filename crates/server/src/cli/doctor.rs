@@ -58,17 +58,24 @@ fn descriptor_limit() -> Finding {
         Some(hard) => format!("descriptor limit {hard}: {connections} connections"),
         None => "no descriptor limit".to_owned(),
     };
-    if connections < 10_000 { Warning(format!("{text}; raise it with `ulimit -n 1048576`")) } else { Good(text) }
+    if connections < 10_000 {
+        Warning(format!("{text}; raise it with `ulimit -n 1048576`"))
+    } else {
+        Good(text)
+    }
 }
 
 /// Linux cuts every listener's queue to this.
 fn backlog() -> Finding {
     let path = "/proc/sys/net/core/somaxconn";
-    let Some(backlog) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
+    let Some(backlog) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
+    else {
         return Warning(format!("{path} cannot be read"));
     };
     if backlog < 1024 {
-        return Warning(format!("accept backlog {backlog}: reconnect storms need more, `sysctl net.core.somaxconn=4096`"));
+        return Warning(format!(
+            "accept backlog {backlog}: reconnect storms need more, `sysctl net.core.somaxconn=4096`"
+        ));
     }
     Good(format!("accept backlog {backlog}"))
 }
@@ -99,7 +106,10 @@ fn report_findings(address: &str, report: &ServerReport) -> Vec<Finding> {
     }];
     findings.push(match report.major_version() {
         Some(major) if major >= REDIS_MAJOR_MIN => Good(format!("Redis version {}", report.version)),
-        _ => Bad(format!("Redis version {}: roomcast needs {REDIS_MAJOR_MIN}.0 or newer, or Valkey", report.version)),
+        _ => Bad(format!(
+            "Redis version {}: roomcast needs {REDIS_MAJOR_MIN}.0 or newer, or Valkey",
+            report.version
+        )),
     });
     if report.mode != "standalone" {
         findings.push(Bad(format!("Redis runs as {}; this version needs a standalone server", report.mode)));
@@ -109,7 +119,8 @@ fn report_findings(address: &str, report: &ServerReport) -> Vec<Finding> {
     }
     match &report.functions {
         Some(Ok(())) => findings.push(Good("Redis functions are allowed".to_owned())),
-        Some(Err(error)) => findings.push(Warning(format!("Redis functions are not allowed ({error}); history will need them"))),
+        Some(Err(error)) => findings
+            .push(Warning(format!("Redis functions are not allowed ({error}); history will need them"))),
         None => {}
     }
     if let Some(policy) = &report.maxmemory_policy {
@@ -120,7 +131,10 @@ fn report_findings(address: &str, report: &ServerReport) -> Vec<Finding> {
     }
     if let Some(limit) = report.output_buffer_limit.as_deref().and_then(pubsub_limit) {
         findings.push(match limit.starts_with("0 ") {
-            true => Warning("Redis does not limit subscribers' buffers: a node that hangs makes it grow without bound".to_owned()),
+            true => Warning(
+                "Redis does not limit subscribers' buffers: a node that hangs makes it grow without bound"
+                    .to_owned(),
+            ),
             false => Good(format!("Redis cuts subscribers that lag behind (pubsub {limit})")),
         });
     }

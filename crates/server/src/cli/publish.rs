@@ -44,7 +44,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     };
     let gateway = Gateway::parse(&arguments.url)?;
     let event = utf8_percent_encode(&arguments.event, NON_ALPHANUMERIC);
-    let mut request = Request::post(format!("/rooms/{room}/messages?event={event}")).header(HOST, &gateway.authority);
+    let mut request =
+        Request::post(format!("/rooms/{room}/messages?event={event}")).header(HOST, &gateway.authority);
     if let Some(content_type) = &arguments.content_type {
         request = request.header(CONTENT_TYPE, content_type);
     }
@@ -70,7 +71,9 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn parse(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("http://").with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
+        let rest = url
+            .strip_prefix("http://")
+            .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;
         let authority = rest.trim_end_matches('/').to_owned();
         if authority.is_empty() || authority.contains('/') {
             bail!("{url:?} is not a URL such as http://127.0.0.1:8080");
@@ -79,9 +82,13 @@ impl Gateway {
     }
 
     pub(super) async fn connect(&self) -> Result<TcpStream> {
-        let with_port = if self.authority.contains(':') { self.authority.clone() } else { format!("{}:80", self.authority) };
-        TcpStream::connect(&with_port)
-            .await
-            .with_context(|| format!("cannot reach a gateway at {}; is it running? see --url", self.authority))
+        let with_port = if self.authority.contains(':') {
+            self.authority.clone()
+        } else {
+            format!("{}:80", self.authority)
+        };
+        TcpStream::connect(&with_port).await.with_context(|| {
+            format!("cannot reach a gateway at {}; is it running? see --url", self.authority)
+        })
     }
 }

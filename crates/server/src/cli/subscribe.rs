@@ -9,10 +9,12 @@ use bytes::Bytes;
 use clap::Args;
 use fastwebsockets::{FragmentCollector, OpCode, handshake};
 use http_body_util::Empty;
-use hyper::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::Request;
+use hyper::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use hyper::rt::Executor;
 use hyper::upgrade::Upgraded;
-use hyper::Request;
 use hyper_util::rt::TokioIo;
 use roomcast_protocol::Room;
 use serde_json::Value;
@@ -81,7 +83,9 @@ async fn print(socket: &mut Socket, data_only: bool) -> Result<String> {
         };
         match frame.opcode {
             OpCode::Text => line(&frame.payload, data_only)?,
-            OpCode::Close => return Ok(String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned()),
+            OpCode::Close => {
+                return Ok(String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned());
+            }
             _ => {}
         }
     }
@@ -89,11 +93,14 @@ async fn print(socket: &mut Socket, data_only: bool) -> Result<String> {
 
 fn line(payload: &[u8], data_only: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let push: Value = serde_json::from_slice(payload).context("the gateway sent something that is not JSON")?;
+    let push: Value =
+        serde_json::from_slice(payload).context("the gateway sent something that is not JSON")?;
     match push["type"].as_str() {
         Some("message") if data_only => match &push["data"] {
             Value::String(text) => writeln!(out, "{text}")?,
-            Value::Null if push.get("base64").is_some() => writeln!(out, "{}", push["base64"].as_str().unwrap_or_default())?,
+            Value::Null if push.get("base64").is_some() => {
+                writeln!(out, "{}", push["base64"].as_str().unwrap_or_default())?
+            }
             data => writeln!(out, "{data}")?,
         },
         Some("message" | "reset") => {

@@ -21,7 +21,12 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'stat
 
 /// All settings but those of namespaces, in the order of the default file.
 pub(crate) const KEYS: &[Key] = &[
-    key("node.name", Kind::Text, "\"\"", "The node's name, as clients and logs see it. Empty: the host's name."),
+    key(
+        "node.name",
+        Kind::Text,
+        "\"\"",
+        "The node's name, as clients and logs see it. Empty: the host's name.",
+    ),
     key(
         "server.listen",
         Kind::Address,

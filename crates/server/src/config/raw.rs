@@ -55,7 +55,8 @@ impl Raw {
         let table = match DeTable::parse(text) {
             Ok(table) => table,
             Err(error) => {
-                let place = error.span().map_or_else(|| name.to_owned(), |span| place(name, text, span.start));
+                let place =
+                    error.span().map_or_else(|| name.to_owned(), |span| place(name, text, span.start));
                 return self.error(place, format!("is not TOML: {}", error.message()));
             }
         };
@@ -64,7 +65,11 @@ impl Raw {
 
     fn table(&mut self, name: &str, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let path = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             let place = place(name, text, key.span().start);
             match value.get_ref() {
                 DeValue::Table(inner) if is_table(&path) => self.table(name, text, &path, inner),
@@ -140,18 +145,20 @@ pub(crate) fn namespace_option(path: &str) -> Option<(&str, &str)> {
 
 /// Whether settings may stand below this path.
 fn is_table(path: &str) -> bool {
-    let namespace = path.strip_prefix("namespaces").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let namespace =
+        path.strip_prefix("namespaces").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     namespace || KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == path))
 }
 
 fn unknown(path: &str) -> String {
     let known: Vec<String> = match namespace_option(path) {
-        Some((name, _)) => NAMESPACE_KEYS.iter().map(|key| format!("namespaces.{name}.{}", key.path)).collect(),
+        Some((name, _)) => {
+            NAMESPACE_KEYS.iter().map(|key| format!("namespaces.{name}.{}", key.path)).collect()
+        }
         None => KEYS.iter().map(|key| key.path.to_owned()).collect(),
     };
-    let nearest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(path, a).total_cmp(&strsim::jaro_winkler(path, b))
-    });
+    let nearest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(path, a).total_cmp(&strsim::jaro_winkler(path, b)));
     match nearest {
         Some(nearest) => format!("there is no setting {path}; did you mean {nearest}?"),
         None => format!("there is no setting {path}"),
@@ -161,9 +168,8 @@ fn unknown(path: &str) -> String {
 fn written(value: &DeValue<'_>) -> Written {
     match value {
         DeValue::String(text) => Written::Text(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Written::Other("a number"), Written::Number)
-        }
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Written::Other("a number"), Written::Number),
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<Vec<_>>>().map_or(Written::Other("a list"), Written::Texts)

@@ -40,7 +40,8 @@ fn the_environment_comes_before_the_file() {
 
 #[test]
 fn namespaces_inherit_from_the_default() {
-    let toml = "[namespaces.default]\nmax_message_bytes = \"1KiB\"\n[namespaces.news]\npublish = \"server\"\n";
+    let toml =
+        "[namespaces.default]\nmax_message_bytes = \"1KiB\"\n[namespaces.news]\npublish = \"server\"\n";
     let namespaces = read(toml, &[]).unwrap().session.namespaces;
     assert_eq!(namespaces.named["news"].max_message_bytes, 1024);
     assert_eq!(namespaces.named["news"].publish, PublishRule::Server);

@@ -84,10 +84,9 @@ fn list(text: &str) -> Vec<String> {
 fn address(text: &str) -> Result<Value, String> {
     let (host, port) = text.rsplit_once(':').ok_or("needs a port, as in \"127.0.0.1:8080\"")?;
     let host = if host == "localhost" { "127.0.0.1" } else { host };
-    format!("{host}:{port}")
-        .parse()
-        .map(Value::Address)
-        .map_err(|_| "must be a numeric address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned())
+    format!("{host}:{port}").parse().map(Value::Address).map_err(|_| {
+        "must be a numeric address with a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned()
+    })
 }
 
 fn number(n: i64, min: u64, max: u64) -> Result<Value, String> {
@@ -141,7 +140,10 @@ mod tests {
         assert_eq!(size.read(&Written::Number(5)), Ok(Value::Number(5)));
         assert_eq!(Kind::Number { min: 0, max: 9 }.read(&text("7")), Ok(Value::Number(7)));
         assert_eq!(Kind::Texts.read(&text("a, b,")), Ok(Value::Texts(vec!["a".into(), "b".into()])));
-        assert_eq!(Kind::Address.read(&text("localhost:80")), Ok(Value::Address(([127, 0, 0, 1], 80).into())));
+        assert_eq!(
+            Kind::Address.read(&text("localhost:80")),
+            Ok(Value::Address(([127, 0, 0, 1], 80).into()))
+        );
         assert!(Kind::Address.read(&text("[::]:80")).is_ok());
     }
 

@@ -39,7 +39,12 @@ struct Read {
 }
 
 /// Passes on what the peer sends until its side ends.
-pub(super) async fn read_loop(socket: &Socket, early: Bytes, session: &Session, reader: &mut FrameReader) -> PeerEnd {
+pub(super) async fn read_loop(
+    socket: &Socket,
+    early: Bytes,
+    session: &Session,
+    reader: &mut FrameReader,
+) -> PeerEnd {
     let mut read = parse(&mut early.to_vec(), reader);
     loop {
         for frame in read.frames {

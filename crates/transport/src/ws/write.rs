@@ -24,7 +24,8 @@ pub(super) async fn write_loop(socket: &Socket, session: &Session) -> io::Result
     loop {
         poll_fn(|context| outbox.poll_ready(context)).await;
         if let Some(close) = outbox.closing() {
-            let frame = if close.code == 1005 { ws_frame::close_without_code() } else { ws_frame::close(&close) };
+            let frame =
+                if close.code == 1005 { ws_frame::close_without_code() } else { ws_frame::close(&close) };
             session.core().stats().closed(close.code);
             return write_all(socket, frame).await;
         }

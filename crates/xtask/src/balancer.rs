@@ -1,0 +1,108 @@
+//! Load balancers in front of nodes, with the configurations of the folder `deploy/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Daemon, free_port, scratch_folder};
+
+/// Which program balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `deploy/haproxy/haproxy.cfg`
+    Haproxy,
+    /// `deploy/nginx/nginx.conf`
+    Nginx,
+}
+
+/// A running load balancer.
+#[derive(Debug)]
+pub struct Balancer {
+    _daemon: Daemon,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Balancer {
+    /// Starts a balancer on a free port in front of these nodes, given as public and admin ports.
+    pub fn start(kind: Kind, nodes: &[(u16, u16)]) -> Result<Self> {
+        Self::start_on(kind, free_port(), nodes)
+    }
+
+    /// Starts a balancer on a given port.
+    pub fn start_on(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<Self> {
+        let folder = scratch_folder("balancer")?;
+        let (file, name) = match kind {
+            Kind::Haproxy => ("deploy/haproxy/haproxy.cfg", "haproxy"),
+            Kind::Nginx => ("deploy/nginx/nginx.conf", "nginx"),
+        };
+        let text = std::fs::read_to_string(project_root().join(file))
+            .with_context(|| format!("cannot read {file}"))?;
+        let config = folder.join(name);
+        std::fs::write(&config, for_this_machine(&text, port, nodes)?)?;
+        let mut command = match kind {
+            Kind::Haproxy => {
+                let mut command = Command::new(program("haproxy"));
+                command.arg("-db").arg("-f").arg(&config);
+                command
+            }
+            Kind::Nginx => {
+                let mut command = Command::new(program("nginx"));
+                command
+                    .args(["-g", "daemon off; master_process off;"])
+                    .arg("-p")
+                    .arg(&folder)
+                    .arg("-c")
+                    .arg(&config);
+                command.args(["-e", "stderr"]);
+                command
+            }
+        };
+        let mut daemon = Daemon::start(name, &mut command, &folder)?;
+        daemon.wait_for_port(port)?;
+        Ok(Self { _daemon: daemon, port, folder })
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The configurations are written for containers: they listen on 8000 and know the nodes as
+/// `gateway1:8080` (public) and `gateway1:9090` (admin). Here the addresses are those of processes.
+fn for_this_machine(text: &str, port: u16, nodes: &[(u16, u16)]) -> Result<String> {
+    let mut out = text
+        .replace("*:8000", &format!("127.0.0.1:{port}"))
+        .replace("listen 8000", &format!("listen 127.0.0.1:{port}"));
+    for (i, (public, admin)) in nodes.iter().enumerate() {
+        let name = format!("gateway{}", i + 1);
+        if !out.contains(&format!("{name}:8080")) {
+            bail!("the configuration has no {name}; it is for three nodes");
+        }
+        out = out.replace(&format!("{name}:8080"), &format!("127.0.0.1:{public}"));
+        out = out.replace(&format!("{name} port 9090"), &format!("127.0.0.1 port {admin}"));
+        out = out.replace(&format!("check port 9090 # {name}"), &format!("check port {admin}"));
+    }
+    // Names that only the containers' DNS knows.
+    Ok(out.lines().filter(|line| !line.contains("containers only")).collect::<Vec<_>>().join("\n") + "\n")
+}
+
+/// Debian keeps servers where the search path of users does not lead.
+fn program(name: &str) -> PathBuf {
+    let sbin = Path::new("/usr/sbin").join(name);
+    if sbin.exists() { sbin } else { PathBuf::from(name) }
+}
+
+/// The root of the repository.
+pub fn project_root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+}
