@@ -1,12 +1,14 @@
 //! The conformance suite and the outages, against a real redis-server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use roomcast_broker::conformance::{Node, suite};
-use roomcast_broker::{Broker, BrokerEvent, event_queue};
+use roomcast_broker::{BrokerEvent, event_queue};
 use roomcast_broker_redis::{RedisBroker, RedisConfig, inspect};
 use roomcast_protocol::{NodeId, Payload, Publication, Room};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,16 +95,11 @@ async fn every_outage_ends_with_all_rooms_subscribed() {
     redis.command(&[b"CLIENT", b"PAUSE", b"5000", b"ALL"]).unwrap();
     comes_back(&mut node, &rooms).await;
 
-    let sleeping = std::thread::spawn({
-        let url = redis.port();
-        move || {
-            std::process::Command::new("redis-cli")
-                .args(["-p", &url.to_string(), "DEBUG", "SLEEP", "5"])
-                .output()
-        }
-    });
+    let port = redis.port().to_string();
+    let mut sleeping =
+        std::process::Command::new("redis-cli").args(["-p", &port, "DEBUG", "SLEEP", "5"]).spawn().unwrap();
     comes_back(&mut node, &rooms).await;
-    sleeping.join().unwrap().unwrap();
+    sleeping.wait().unwrap();
 
     redis.stop();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,5 +1,7 @@
 //! Three nodes, a real Redis, a real load balancer.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use roomcast_bench::{SseClient, WsClient, request};
 use xtask::{Balancer, Kind, Node, Redis};
 

@@ -74,7 +74,7 @@ impl Core {
 
     fn tick(&self, now: Instant) {
         self.wheel.borrow_mut().tick(|beat| match beat {
-            Beat::Pinged => {}
+            Beat::Pinged | Beat::Closing => {}
             Beat::Silent => self.stats().silent_peers.add(1),
             Beat::Slow => self.stats().slow_consumers.add(1),
         });

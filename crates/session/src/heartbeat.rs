@@ -28,6 +28,8 @@ pub(crate) struct Pulse {
 /// What came out of looking at one connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
+    /// It is on its way out already.
+    Closing,
     /// A ping was sent.
     Pinged,
     /// The peer was silent for too long and is being closed.
@@ -51,6 +53,9 @@ impl Pulse {
     }
 
     fn beat(&self) -> Beat {
+        if self.outbox.is_closing() {
+            return Beat::Closing;
+        }
         // An SSE client cannot answer; that it takes what is written is all that can be seen.
         let alive = self.seen.take() || (self.is_sse() && self.outbox.take_progress());
         self.silent.set(if alive { 0 } else { self.silent.get() + 1 });
@@ -162,7 +167,7 @@ mod tests {
         wheel.add(&pulse);
         assert_eq!(beats(&mut wheel, 2), [Beat::Pinged, Beat::Pinged]);
         pulse.seen();
-        assert_eq!(beats(&mut wheel, 3), [Beat::Pinged, Beat::Pinged, Beat::Silent]);
+        assert_eq!(beats(&mut wheel, 4), [Beat::Pinged, Beat::Pinged, Beat::Silent, Beat::Closing]);
         assert_eq!(pulse.outbox.closing(), Some(Close::SILENT));
     }
 

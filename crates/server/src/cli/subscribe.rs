@@ -96,13 +96,7 @@ fn line(payload: &[u8], data_only: bool) -> Result<()> {
     let push: Value =
         serde_json::from_slice(payload).context("the gateway sent something that is not JSON")?;
     match push["type"].as_str() {
-        Some("message") if data_only => match &push["data"] {
-            Value::String(text) => writeln!(out, "{text}")?,
-            Value::Null if push.get("base64").is_some() => {
-                writeln!(out, "{}", push["base64"].as_str().unwrap_or_default())?
-            }
-            data => writeln!(out, "{data}")?,
-        },
+        Some("message") if data_only => writeln!(out, "{}", data(&push))?,
         Some("message" | "reset") => {
             out.write_all(payload)?;
             out.write_all(b"\n")?;
@@ -112,6 +106,12 @@ fn line(payload: &[u8], data_only: bool) -> Result<()> {
         _ => {}
     }
     Ok(out.flush()?)
+}
+
+/// Text as it is, JSON as JSON, bytes in base64.
+fn data(push: &Value) -> String {
+    let data = push.get("base64").unwrap_or(&push["data"]);
+    data.as_str().map_or_else(|| data.to_string(), str::to_owned)
 }
 
 struct LocalExecutor;
