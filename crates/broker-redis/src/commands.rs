@@ -10,12 +10,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
-use roomcast_broker::{BrokerError, BrokerErrorKind};
+use roomcast_broker::{BrokerError, BrokerErrorKind, SharedRetention};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::config::RedisConfig;
+use crate::library::Library;
 
 /// Most commands under way at once. At a round trip of 1 ms this is 8 million a second; more
 /// means that Redis does not keep up, and the next publisher is told so instead of queued.
@@ -31,15 +32,17 @@ pub(crate) struct Commands {
     permits: Semaphore,
     /// Told when the connection is found to be unusable.
     broken: Notify,
+    library: Library,
 }
 
 impl Commands {
-    pub(crate) fn new(config: &RedisConfig) -> Self {
+    pub(crate) fn new(config: &RedisConfig, retention: SharedRetention) -> Self {
         Self {
             config: config.clone(),
             connection: ArcSwapOption::empty(),
             permits: Semaphore::new(COMMANDS_MAX),
             broken: Notify::new(),
+            library: Library::new(&config.prefix, retention),
         }
     }
 
@@ -52,10 +55,20 @@ impl Commands {
             return Err(unavailable(format!("Redis at {} cannot be reached", self.config.address())));
         };
         let mut handle = MultiplexedConnection::clone(&connection);
-        match command.query_async(&mut handle).await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.failed(&connection, &error)),
+        let mut answer = command.query_async(&mut handle).await;
+        if answer.as_ref().is_err_and(|error| is_missing_function(error)) {
+            // Restarted without its data, or flushed: nothing was done yet, so it can be done again.
+            if let Err(error) = self.library.put_back(&mut handle).await {
+                return Err(self.failed(&connection, &error));
+            }
+            answer = command.query_async(&mut handle).await;
         }
+        answer.map_err(|error| self.failed(&connection, &error))
+    }
+
+    /// What tells this server from the one before a failover.
+    pub(crate) fn generation(&self) -> Arc<String> {
+        self.library.generation()
     }
 
     /// Drops the connection, so that the supervisor makes a new one.
@@ -108,7 +121,14 @@ impl Commands {
         let timeout = Some(self.config.timeout);
         let settings =
             AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout);
-        self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await
+        let mut connection = self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await?;
+        if let Err(error) = self.library.prepare(&mut connection).await {
+            if error.is_unrecoverable_error() || error.is_timeout() {
+                return Err(error);
+            }
+            warn!(redis = self.config.address(), %error, "cannot load functions: rooms with history cannot be published to");
+        }
+        Ok(connection)
     }
 
     /// Returns when the connection does not work any more.
@@ -126,10 +146,17 @@ impl Commands {
                     if answer.is_err() {
                         return;
                     }
+                    if let Err(error) = self.library.follow_settings(&mut connection).await {
+                        warn!(%error, "the functions for backends do not have the new settings");
+                    }
                 }
             }
         }
     }
+}
+
+fn is_missing_function(error: &RedisError) -> bool {
+    error.to_string().contains("Function not found")
 }
 
 fn unavailable(message: String) -> BrokerError {

@@ -15,10 +15,13 @@ mod channels;
 mod commands;
 mod config;
 mod envelope;
+mod functions;
 mod inspect;
+mod library;
 mod link;
 mod probes;
 mod resp;
+mod stream;
 mod subscriptions;
 mod wishes;
 
@@ -26,7 +29,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use redis::Cmd;
-use roomcast_broker::{BoxFuture, Broker, BrokerError, EventSender};
+use roomcast_broker::{BoxFuture, Broker, BrokerError, EventSender, HistoryPage, Retention, SharedRetention};
 use roomcast_protocol::{NodeId, Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
@@ -45,6 +48,7 @@ pub struct RedisBroker {
     commands: Arc<Commands>,
     wishes: Arc<Wishes>,
     probes: Arc<Probes>,
+    retention: SharedRetention,
 }
 
 impl RedisBroker {
@@ -54,9 +58,10 @@ impl RedisBroker {
         config: RedisConfig,
         node: NodeId,
         events: EventSender,
+        retention: SharedRetention,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let channels = Arc::new(Channels::new(&config.prefix, node));
-        let commands = Arc::new(Commands::new(&config));
+        let commands = Arc::new(Commands::new(&config, Arc::clone(&retention)));
         let wishes = Arc::new(Wishes::default());
         let probes = Arc::new(Probes::new(config.timeout));
         let link = Link::new(
@@ -74,7 +79,7 @@ impl RedisBroker {
                 () = supervisor.supervise() => {}
             }
         };
-        (Self { channels, commands, wishes, probes }, driver)
+        (Self { channels, commands, wishes, probes, retention }, driver)
     }
 }
 
@@ -87,13 +92,46 @@ impl Broker for RedisBroker {
         self.wishes.set(rooms, false);
     }
 
-    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
+    fn publish(
+        &self,
+        publication: Publication,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
         Box::pin(async move {
+            let retention = self.retention(&publication.room);
+            if retention.is_some() || key.is_some() {
+                let generation = self.commands.generation();
+                let command = stream::publish(&self.channels, &publication, retention, &generation, key.as_deref());
+                return stream::position(&self.commands.run(&command).await?);
+            }
             let channel = self.channels.message(&publication.room);
             let mut command = Cmd::with_capacity(3, publication.payload.bytes.len() + 256);
             command.arg("PUBLISH").arg(channel).arg(envelope::encode(&publication));
             self.commands.run(&command).await?;
             Ok(None)
+        })
+    }
+
+    fn retention(&self, room: &Room) -> Option<Retention> {
+        self.retention.load().of(room)
+    }
+
+    fn history(
+        &self,
+        room: Room,
+        after: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<HistoryPage, BrokerError>> {
+        Box::pin(async move {
+            let command = stream::history(&self.channels, &room, after, limit);
+            stream::page(&room, self.commands.run(&command).await?)
+        })
+    }
+
+    fn renew(&self, room: Room, seen: Position) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.commands.run(&stream::renew(&self.channels, &room, seen)).await?;
+            Ok(())
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use roomcast_broker::conformance::{Node, suite};
+use roomcast_broker::conformance::{Node, suite, table};
 use roomcast_broker::{BrokerEvent, event_queue};
 use roomcast_broker_redis::{RedisBroker, RedisConfig, inspect};
 use roomcast_protocol::{NodeId, Payload, Publication, Room};
@@ -20,7 +20,7 @@ fn config(url: &str) -> RedisConfig {
 
 fn node(url: &str, id: u64) -> Node {
     let (sender, events) = event_queue();
-    let (broker, driver) = RedisBroker::new(config(url), NodeId(id), sender);
+    let (broker, driver) = RedisBroker::new(config(url), NodeId(id), sender, table());
     let driver = tokio::spawn(driver);
     Node::new(Arc::new(broker), events, move || driver.abort())
 }
@@ -44,6 +44,8 @@ fn message(name: &str, payload: &str) -> Publication {
 async fn conforms() {
     let redis = Redis::start().unwrap();
     suite(|| async {
+        // Each check begins with an empty server.
+        redis.command(&[b"FLUSHALL"]).unwrap();
         let nodes = vec![node(&redis.url(), 1), node(&redis.url(), 2), node(&redis.url(), 3)];
         for node in &nodes {
             ready(node).await;
@@ -103,14 +105,14 @@ async fn every_outage_ends_with_all_rooms_subscribed() {
 
     redis.stop();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let refused = node.broker.publish(message("r:1", "x")).await.unwrap_err();
+    let refused = node.broker.publish(message("r:1", "x"), None).await.unwrap_err();
     assert!(refused.to_string().contains("Redis at 127.0.0.1"), "{refused}");
     redis.restart().unwrap();
     comes_back(&mut node, &rooms).await;
     assert_eq!(node.broker.reconnects(), 4);
 
     ready(&node).await;
-    node.broker.publish(message("r:599", "alive")).await.unwrap();
+    node.broker.publish(message("r:599", "alive"), None).await.unwrap();
     assert_eq!(node.publication().await, message("r:599", "alive"));
 }
 

@@ -3,17 +3,20 @@
 //! An implementation's test calls [`suite`] with a function that makes a fresh cluster of one or
 //! more nodes. Each check runs on a cluster of its own.
 
+mod history;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use roomcast_protocol::{ConnectionId, EventName, NodeId, Payload, PayloadKind, Publication, Room};
 use tokio::time::timeout;
 
-use crate::{Broker, BrokerEvent, EventReceiver};
+use crate::{Broker, BrokerEvent, EventReceiver, Retention, RetentionTable, SharedRetention};
 
 /// How long the suite waits for something that must come. Generous: it only bounds a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,6 +95,16 @@ impl Node {
     }
 }
 
+/// How many messages rooms in the namespace `kept` keep.
+pub const KEPT: usize = 50;
+
+/// What clusters under test keep: the last [`KEPT`] messages of rooms in the namespace `kept`.
+pub fn table() -> SharedRetention {
+    let kept = Retention { messages: KEPT, ttl: Duration::from_secs(60) };
+    let namespaces = [("kept".to_owned(), Some(kept))].into();
+    Arc::new(ArcSwap::from_pointee(RetentionTable { default: None, namespaces }))
+}
+
 fn room(name: &str) -> Room {
     Room::parse(name).expect("a valid name")
 }
@@ -112,6 +125,7 @@ where
     many_rooms_at_once(cluster().await).await;
     the_last_wish_counts(cluster().await).await;
     probes_come_back_to_their_node(cluster().await).await;
+    history::suite(&mut cluster).await;
 }
 
 async fn everything_survives_the_journey(mut nodes: Vec<Node>) {
@@ -136,7 +150,7 @@ async fn everything_survives_the_journey(mut nodes: Vec<Node>) {
             published_us: Some(1_732_190_000_000_123),
             ..Publication::plain(room("journey:1"), payload)
         };
-        nodes[0].broker.publish(sent.clone()).await.expect("published");
+        nodes[0].broker.publish(sent.clone(), None).await.expect("published");
         for node in &mut nodes {
             assert_eq!(node.publication().await, sent);
         }
@@ -148,7 +162,7 @@ async fn only_wanted_rooms_come(mut nodes: Vec<Node>) {
     nodes[last].subscribe(&[room("wanted")]).await;
     // A name inside of another, and one that differs by its namespace only.
     for name in ["want", "wanted", "wanted:1", "a:wanted"] {
-        nodes[0].broker.publish(plain(name, name)).await.expect("published");
+        nodes[0].broker.publish(plain(name, name), None).await.expect("published");
     }
     let got = nodes[last].until_probe(1).await;
     let wanted: Vec<_> = got.iter().filter(|p| p.room == room("wanted")).collect();
@@ -165,7 +179,7 @@ async fn one_order_for_all(mut nodes: Vec<Node>) {
             let broker = Arc::clone(&nodes[p % nodes.len()].broker);
             tokio::spawn(async move {
                 for i in 0..EACH {
-                    broker.publish(plain("order", format!("{p} {i}"))).await.expect("published");
+                    broker.publish(plain("order", format!("{p} {i}")), None).await.expect("published");
                 }
             })
         })
@@ -197,7 +211,7 @@ async fn many_rooms_at_once(mut nodes: Vec<Node>) {
     nodes[last].subscribe(&rooms).await;
     for i in [0, 1234, 4999] {
         let name = format!("many:{i}");
-        nodes[0].broker.publish(plain(&name, "x")).await.expect("published");
+        nodes[0].broker.publish(plain(&name, "x"), None).await.expect("published");
         assert_eq!(nodes[last].publication().await.room, room(&name));
     }
 }
@@ -210,7 +224,7 @@ async fn the_last_wish_counts(mut nodes: Vec<Node>) {
         nodes[last].broker.unsubscribe(&rooms);
     }
     nodes[last].subscribe(&rooms).await;
-    nodes[0].broker.publish(plain("wish", "here")).await.expect("published");
+    nodes[0].broker.publish(plain("wish", "here"), None).await.expect("published");
     assert_eq!(nodes[last].publication().await, plain("wish", "here"));
 }
 

@@ -9,6 +9,10 @@
 //!   publication of a subscribed room comes exactly once. Around a `Down` some may be lost; whoever
 //!   needs them must repair from history.
 //! * **Atomic.** Where a room keeps history, appending, giving the id and publishing are one step.
+//!   Offsets of one epoch are contiguous, so a jump tells that something was lost on the way. A
+//!   history that begins anew, for whatever reason, begins a new epoch: no id is ever used twice.
+//! * **Idempotent.** A publication with a key that the room has seen within [`KEY_REMEMBERED`] answers
+//!   the position of the first and is not published again.
 //! * **Verbatim.** Payloads come back byte by byte as they were published.
 //!
 //! # Subscriptions are a wish, confirmed by an event
@@ -28,6 +32,7 @@
 
 mod error;
 mod event;
+mod history;
 mod memory;
 
 #[cfg(feature = "conformance")]
@@ -40,6 +45,9 @@ use roomcast_protocol::{Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
+pub use history::{
+    HistoryPage, KEY_BYTES_MAX, KEY_REMEMBERED, PAGE_MESSAGES_MAX, Retention, RetentionTable, SharedRetention,
+};
 pub use memory::MemoryBroker;
 
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
@@ -55,10 +63,32 @@ pub trait Broker: Send + Sync + 'static {
     fn unsubscribe(&self, rooms: &[Room]);
 
     /// Publishes one message to its room on every node. `Ok` means that the broker has it, with its
-    /// position in rooms that keep history. `publication.position` is ignored on the way in.
+    /// position in rooms that keep history. `publication.position` is ignored on the way in; `key` is
+    /// the idempotency key, of at most [`KEY_BYTES_MAX`] bytes.
     ///
     /// Fails within the broker's own time limit; never waits for an outage to end.
-    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Option<Position>, BrokerError>>;
+    fn publish(
+        &self,
+        publication: Publication,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Option<Position>, BrokerError>>;
+
+    /// What is kept of a room, if anything.
+    fn retention(&self, room: &Room) -> Option<Retention>;
+
+    /// Reads the history of a room: with `after` the oldest messages behind it, without it the newest;
+    /// `limit` of them, and never more than [`PAGE_MESSAGES_MAX`]. A room that keeps none, or has
+    /// none now, gives an empty page without `top`.
+    fn history(
+        &self,
+        room: Room,
+        after: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<HistoryPage, BrokerError>>;
+
+    /// The room's history once had `seen`, and now ends before it: something was lost. Its next message
+    /// begins a new epoch, so that no id is used twice. Does nothing if the history has `seen`.
+    fn renew(&self, room: Room, seen: Position) -> BoxFuture<'_, Result<(), BrokerError>>;
 
     /// Publishes `token` the normal way, to come back to this node as [`BrokerEvent::Probe`]: the
     /// proof that messages get through, which no look at a connection's state can give.

@@ -3,72 +3,147 @@
 //! It is the default, so that one binary without any other service does the whole job, and it keeps
 //! the contract to the letter: publications come back through the same queue as from Redis.
 
+mod stream;
+
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_protocol::{Position, Publication, Push, Room};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
-use crate::{BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender};
+use crate::{BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, Retention, SharedRetention};
+use stream::Stream;
+
+/// How often histories that have expired are thrown away.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connects a node with itself.
 #[derive(Debug)]
 pub struct MemoryBroker {
     events: EventSender,
-    wishes: Arc<Wishes>,
+    shared: Arc<Shared>,
+    retention: SharedRetention,
 }
 
-/// Rooms that wait for their confirmation. Bounded by the rooms that have local members.
 #[derive(Debug, Default)]
-struct Wishes {
-    rooms: Mutex<Vec<Room>>,
-    changed: Notify,
+struct Shared {
+    /// Rooms that wait for their confirmation. Bounded by the rooms that have local members.
+    wishes: Mutex<Vec<Room>>,
+    wished: Notify,
+    /// Held while a message is appended and queued, so that both have one order. Touched only for
+    /// rooms that keep history, and for publications with a key.
+    streams: Mutex<HashMap<Room, Stream>>,
+}
+
+impl Shared {
+    fn streams(&self) -> MutexGuard<'_, HashMap<Room, Stream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Vec<Room>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl MemoryBroker {
-    /// The broker, and the future that confirms its subscriptions; it ends when the hub is gone.
-    pub fn new(events: EventSender) -> (Self, impl Future<Output = ()> + Send) {
-        let wishes = Arc::new(Wishes::default());
-        let driver = confirm(Arc::clone(&wishes), events.clone());
-        (Self { events, wishes }, driver)
+    /// The broker, and the future that does its background work; it ends when the hub is gone.
+    pub fn new(events: EventSender, retention: SharedRetention) -> (Self, impl Future<Output = ()> + Send) {
+        let shared = Arc::<Shared>::default();
+        let driver = drive(Arc::clone(&shared), events.clone());
+        (Self { events, shared, retention }, driver)
     }
 
     async fn send(&self, event: BrokerEvent) -> Result<(), BrokerError> {
+        self.place().await?.send(event);
+        Ok(())
+    }
+
+    /// A place in the event queue, waited for before anything is locked.
+    async fn place(&self) -> Result<mpsc::Permit<'_, BrokerEvent>, BrokerError> {
         self.events
-            .send(event)
+            .reserve()
             .await
             .map_err(|_| BrokerError::new(BrokerErrorKind::Unavailable, "the node is shutting down"))
     }
+
+    /// Appends, remembers and publishes in one step, unless the key was seen before.
+    fn append(&self, mut publication: Publication, key: Option<String>, place: mpsc::Permit<'_, BrokerEvent>) -> Option<Position> {
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let mut streams = self.shared.streams();
+        let stream = streams.entry(publication.room.clone()).or_insert_with(|| Stream::new(now_ms));
+        if let Some(answer) = key.as_ref().and_then(|key| stream.answered(key, now)) {
+            return answer;
+        }
+        let retention = self.retention(&publication.room);
+        let position = retention.map(|retention| stream.append(&mut publication, retention, now, now_ms));
+        if let Some(key) = key {
+            stream.remember(key, position, now);
+        }
+        place.send(BrokerEvent::Publication(Arc::new(Push::new(publication))));
+        position
+    }
 }
 
-async fn confirm(wishes: Arc<Wishes>, events: EventSender) {
+async fn drive(shared: Arc<Shared>, events: EventSender) {
     if events.send(BrokerEvent::Up).await.is_err() {
         return;
     }
+    let mut swept = Instant::now();
     loop {
-        wishes.changed.notified().await;
-        let rooms = std::mem::take(&mut *wishes.rooms.lock().unwrap_or_else(PoisonError::into_inner));
+        let wished = tokio::time::timeout(SWEEP_EVERY, shared.wished.notified()).await.is_ok();
+        if swept.elapsed() >= SWEEP_EVERY {
+            swept = Instant::now();
+            shared.streams().retain(|_, stream| !stream.is_over(swept));
+        }
+        let rooms = if wished { std::mem::take(&mut *shared.wishes()) } else { Vec::new() };
         if !rooms.is_empty() && events.send(BrokerEvent::Subscribed(rooms)).await.is_err() {
             return;
         }
     }
 }
 
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
 impl Broker for MemoryBroker {
     fn subscribe(&self, rooms: &[Room]) {
-        self.wishes.rooms.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(rooms);
-        self.wishes.changed.notify_one();
+        self.shared.wishes().extend_from_slice(rooms);
+        self.shared.wished.notify_one();
     }
 
     /// Nothing to do: the hub drops publications of rooms without members, and there is no
     /// other node whose work could be spared.
     fn unsubscribe(&self, _rooms: &[Room]) {}
 
-    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
+    fn publish(&self, publication: Publication, key: Option<String>) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
         Box::pin(async move {
-            self.send(BrokerEvent::Publication(Arc::new(Push::new(publication)))).await?;
+            let place = self.place().await?;
+            if key.is_some() || self.retention(&publication.room).is_some() {
+                return Ok(self.append(publication, key, place));
+            }
+            place.send(BrokerEvent::Publication(Arc::new(Push::new(publication))));
             Ok(None)
         })
+    }
+
+    fn retention(&self, room: &Room) -> Option<Retention> {
+        self.retention.load().of(room)
+    }
+
+    fn history(&self, room: Room, after: Option<Position>, limit: usize) -> BoxFuture<'_, Result<HistoryPage, BrokerError>> {
+        let page = self.shared.streams().get(&room).map(|stream| stream.page(after, limit, Instant::now()));
+        Box::pin(std::future::ready(Ok(page.unwrap_or_default())))
+    }
+
+    fn renew(&self, room: Room, seen: Position) -> BoxFuture<'_, Result<(), BrokerError>> {
+        if let Some(stream) = self.shared.streams().get_mut(&room) {
+            stream.renew(seen, Instant::now());
+        }
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {
@@ -83,13 +158,13 @@ impl Broker for MemoryBroker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{Node, suite};
+    use crate::conformance::{Node, suite, table};
 
     #[tokio::test]
     async fn conforms() {
         suite(|| async {
             let (sender, events) = crate::event_queue();
-            let (broker, driver) = MemoryBroker::new(sender);
+            let (broker, driver) = MemoryBroker::new(sender, table());
             let driver = tokio::spawn(driver);
             vec![Node::new(Arc::new(broker), events, move || driver.abort())]
         })

@@ -4,18 +4,26 @@ use std::collections::HashMap;
 
 use roomcast_protocol::Room;
 
+use crate::reads::Ticket;
 use crate::router::Interest;
+use crate::tracker::Tracker;
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     rooms: HashMap<Room, Entry>,
 }
 
+/// One room of the node.
 #[derive(Debug, Default)]
-struct Entry {
+pub(crate) struct Entry {
     /// The shards with members, and the number of each one's stay. Few: one per core at most.
-    shards: Vec<(usize, u32)>,
-    confirmed: bool,
+    pub(crate) shards: Vec<(usize, u32)>,
+    /// The broker has confirmed it, and its history, if it keeps one, is read up to now.
+    pub(crate) confirmed: bool,
+    /// Of rooms that keep history.
+    pub(crate) tracker: Option<Tracker>,
+    /// The read that the tracker waits for.
+    pub(crate) reading: Option<Ticket>,
 }
 
 /// What has to be done because of a change.
@@ -61,13 +69,6 @@ impl Directory {
         Consequence::Unsubscribe
     }
 
-    /// The broker has confirmed a room; gives the shards that wait for it, with their stays.
-    pub(crate) fn confirmed(&mut self, room: &str) -> &[(usize, u32)] {
-        let Some(entry) = self.rooms.get_mut(room) else { return &[] };
-        entry.confirmed = true;
-        &entry.shards
-    }
-
     /// The broker's connection is lost, and every confirmation with it.
     pub(crate) fn down(&mut self) {
         for entry in self.rooms.values_mut() {
@@ -75,9 +76,12 @@ impl Directory {
         }
     }
 
-    /// The shards that have members of a room.
-    pub(crate) fn shards(&self, room: &str) -> &[(usize, u32)] {
-        self.rooms.get(room).map_or(&[], |entry| &entry.shards)
+    pub(crate) fn get(&self, room: &str) -> Option<&Entry> {
+        self.rooms.get(room)
+    }
+
+    pub(crate) fn get_mut(&mut self, room: &str) -> Option<&mut Entry> {
+        self.rooms.get_mut(room)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -96,9 +100,11 @@ mod tests {
         let wanted = |stay| Interest::Wanted { stay };
         assert_eq!(directory.change(&room, 0, wanted(1)), Consequence::Subscribe);
         assert_eq!(directory.change(&room, 1, wanted(7)), Consequence::None);
-        assert_eq!(directory.confirmed("a"), [(0, 1), (1, 7)]);
+        let entry = directory.get_mut("a").unwrap();
+        assert_eq!(entry.shards, [(0, 1), (1, 7)]);
+        entry.confirmed = true;
         assert_eq!(directory.change(&room, 0, wanted(2)), Consequence::Confirm);
-        assert_eq!(directory.shards("a"), [(1, 7), (0, 2)]);
+        assert_eq!(directory.get("a").unwrap().shards, [(1, 7), (0, 2)]);
         directory.down();
         assert_eq!(directory.change(&room, 2, wanted(0)), Consequence::None);
         for shard in [0, 2] {
@@ -106,6 +112,6 @@ mod tests {
         }
         assert_eq!(directory.change(&room, 1, Interest::Unwanted), Consequence::Unsubscribe);
         assert_eq!(directory.change(&room, 1, Interest::Unwanted), Consequence::None);
-        assert_eq!((directory.len(), directory.confirmed("a").len()), (0, 0));
+        assert!(directory.len() == 0 && directory.get("a").is_none());
     }
 }

@@ -5,13 +5,17 @@
 //! the shards that have members of its room; the [`directory`] tells which those are. Nothing here
 //! takes a lock per message, and nothing here knows what a socket is.
 
+mod cursor;
 mod directory;
 mod outbox;
+mod reads;
 mod room;
 mod router;
 mod shard;
+mod tracker;
 pub mod stats;
 
+pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
 pub use router::{
     HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage, ShardQueues, queues,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use roomcast_broker::{Broker, BrokerEvent, EventReceiver};
-use roomcast_protocol::{Push, Room};
+use roomcast_broker::{Broker, BrokerEvent, EventReceiver, HistoryPage};
+use roomcast_protocol::{Position, Push, Room};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{info, warn};
 
 use crate::directory::{Consequence, Directory};
+use crate::reads::{ReadResult, Reads, Slice, SliceReply};
+use crate::tracker::{Step, Tracker};
 
 /// Most cores that one node uses.
 pub const SHARDS_MAX: usize = 64;
@@ -21,6 +23,8 @@ pub const SHARDS_MAX: usize = 64;
 const SHARD_MESSAGES_MAX: usize = 4096;
 /// Bound of the queue of wishes, in batches; a shard has at most one under way.
 const INTEREST_BATCHES_MAX: usize = SHARDS_MAX;
+/// Bound of the queue of clients that come back; beyond it they wait their turn.
+const SLICE_REQUESTS_MAX: usize = 1024;
 /// Events taken from the broker at once.
 const BATCH_EVENTS: usize = 256;
 
@@ -48,12 +52,31 @@ pub struct InterestBatch {
 pub enum ShardMessage {
     /// A message for the members of a room.
     Publication(Arc<Push>),
-    /// These stays are subscribed from here on.
-    Confirmed(Vec<(Room, u32)>),
+    /// These are subscribed from here on.
+    Confirmed(Vec<Confirmation>),
+    /// Messages of this room were lost, and history could not cover the gap.
+    Reset(Room),
     /// No room is subscribed any more until it is confirmed anew.
     Down,
     /// A probe has come round that was sent at this time, in ms since the node started.
     Probe(u64),
+}
+
+/// A stay of a room on a shard is subscribed.
+#[derive(Debug, Clone)]
+pub struct Confirmation {
+    pub(crate) room: Room,
+    pub(crate) stay: u32,
+    /// The room's last message so far, if it keeps history and has some.
+    pub(crate) top: Option<Position>,
+}
+
+/// A client that comes back asks for what it has missed.
+#[derive(Debug)]
+pub struct SliceRequest {
+    pub(crate) room: Room,
+    pub(crate) after: Position,
+    pub(crate) reply: SliceReply,
 }
 
 /// What the rest of the node may know about the hub, from any thread.
@@ -85,6 +108,7 @@ impl HubStatus {
 #[derive(Debug)]
 pub struct RouterQueues {
     interest: Receiver<InterestBatch>,
+    slices: Receiver<SliceRequest>,
     shards: Vec<Sender<ShardMessage>>,
 }
 
@@ -93,6 +117,8 @@ pub struct RouterQueues {
 pub struct ShardQueues {
     /// For [`crate::Shard::announce`].
     pub interest: Sender<InterestBatch>,
+    /// For [`crate::Shard::new`].
+    pub slices: Sender<SliceRequest>,
     /// For [`crate::Shard::run`].
     pub inbox: Receiver<ShardMessage>,
 }
@@ -100,13 +126,14 @@ pub struct ShardQueues {
 /// The queues between a router and `shards` shards.
 pub fn queues(shards: usize) -> (RouterQueues, Vec<ShardQueues>) {
     let (interest, interests) = mpsc::channel(INTEREST_BATCHES_MAX);
+    let (slices, slice_requests) = mpsc::channel(SLICE_REQUESTS_MAX);
     let (senders, ends) = (0..shards)
         .map(|_| {
             let (sender, inbox) = mpsc::channel(SHARD_MESSAGES_MAX);
-            (sender, ShardQueues { interest: interest.clone(), inbox })
+            (sender, ShardQueues { interest: interest.clone(), slices: slices.clone(), inbox })
         })
         .unzip();
-    (RouterQueues { interest: interests, shards: senders }, ends)
+    (RouterQueues { interest: interests, slices: slice_requests, shards: senders }, ends)
 }
 
 /// Hands publications to shards.
@@ -115,6 +142,8 @@ pub struct Router {
     events: EventReceiver,
     queues: RouterQueues,
     directory: Directory,
+    reads: Reads,
+    read_results: Receiver<ReadResult>,
     status: Arc<HubStatus>,
 }
 
@@ -132,7 +161,8 @@ impl Router {
         queues: RouterQueues,
         status: Arc<HubStatus>,
     ) -> Self {
-        Self { broker, events, queues, directory: Directory::default(), status }
+        let (reads, read_results) = Reads::new(Arc::clone(&broker));
+        Self { broker, events, queues, directory: Directory::default(), reads, read_results, status }
     }
 
     /// Runs until the broker is gone or all shards are.
@@ -146,6 +176,8 @@ impl Router {
                     Some(batch) => self.change(batch).await,
                     None => return,
                 },
+                Some(result) = self.read_results.recv() => self.has_read(result).await,
+                Some(request) = self.queues.slices.recv() => self.slice(request),
                 count = self.events.recv_many(&mut events, BATCH_EVENTS) => {
                     if count == 0 {
                         return;
@@ -165,7 +197,11 @@ impl Router {
             match (self.directory.change(&room, shard, interest), interest) {
                 (Consequence::Subscribe, _) => subscribe.push(room),
                 (Consequence::Unsubscribe, _) => unsubscribe.push(room),
-                (Consequence::Confirm, Interest::Wanted { stay }) => confirmed.push((room, stay)),
+                (Consequence::Confirm, Interest::Wanted { stay }) => {
+                    let tracker = self.directory.get(room.as_str()).and_then(|entry| entry.tracker.as_ref());
+                    let top = tracker.and_then(Tracker::last);
+                    confirmed.push(Confirmation { room, stay, top });
+                }
                 _ => {}
             }
         }
@@ -184,7 +220,7 @@ impl Router {
     async fn handle(&mut self, event: BrokerEvent) {
         match event {
             BrokerEvent::Publication(push) => self.publication(push).await,
-            BrokerEvent::Subscribed(rooms) => self.confirmed(rooms).await,
+            BrokerEvent::Subscribed(rooms) => self.subscribed(rooms).await,
             BrokerEvent::Probe(sent_ms) => self.send_all(|| ShardMessage::Probe(sent_ms)).await,
             BrokerEvent::Up => {
                 self.status.broker_up.store(true, Ordering::Relaxed);
@@ -199,21 +235,99 @@ impl Router {
         }
     }
 
-    async fn publication(&self, push: Arc<Push>) {
-        for (shard, _) in self.directory.shards(push.publication().room.as_str()) {
-            self.send(*shard, ShardMessage::Publication(Arc::clone(&push))).await;
+    async fn publication(&mut self, push: Arc<Push>) {
+        let room = &push.publication().room;
+        let Some(entry) = self.directory.get_mut(room.as_str()) else { return };
+        match entry.tracker.as_mut().map_or(Step::Deliver, |tracker| tracker.receive(&push)) {
+            Step::Deliver => self.deliver(&push).await,
+            Step::Nothing => {}
+            Step::Read { after } => entry.reading = Some(self.reads.repair(room.clone(), Some(after))),
         }
     }
 
-    async fn confirmed(&mut self, rooms: Vec<Room>) {
-        let mut per_shard: Vec<Vec<(Room, u32)>> = vec![Vec::new(); self.queues.shards.len()];
+    async fn deliver(&self, push: &Arc<Push>) {
+        let Some(entry) = self.directory.get(push.publication().room.as_str()) else { return };
+        for (shard, _) in &entry.shards {
+            self.send(*shard, ShardMessage::Publication(Arc::clone(push))).await;
+        }
+    }
+
+    /// The broker has confirmed rooms. Those that keep history are first read up to where they are.
+    async fn subscribed(&mut self, rooms: Vec<Room>) {
+        let mut confirmed = Vec::new();
         for room in rooms {
-            for (shard, stay) in self.directory.confirmed(room.as_str()) {
-                per_shard[*shard].push((room.clone(), *stay));
+            let keeps_history = self.broker.retention(&room).is_some();
+            let Some(entry) = self.directory.get_mut(room.as_str()) else { continue };
+            if keeps_history {
+                let after = entry.tracker.get_or_insert_default().subscribed();
+                entry.reading = Some(self.reads.repair(room, after));
+            } else {
+                entry.tracker = None;
+                confirmed.push(room);
             }
         }
-        for (shard, stays) in per_shard.into_iter().enumerate().filter(|(_, stays)| !stays.is_empty()) {
-            self.send(shard, ShardMessage::Confirmed(stays)).await;
+        self.confirm(&confirmed).await;
+    }
+
+    async fn has_read(&mut self, result: ReadResult) {
+        match result {
+            ReadResult::Repair { room, ticket, page } => self.repair(room, ticket, page).await,
+            ReadResult::Slice { room, after, page } => self.reads.answer(room, after, page),
+        }
+    }
+
+    async fn repair(&mut self, room: Room, ticket: u64, page: HistoryPage) {
+        let Some(entry) = self.directory.get_mut(room.as_str()) else { return };
+        if entry.reading.as_ref().is_none_or(|reading| reading.number != ticket) {
+            return;
+        }
+        let Some(tracker) = &mut entry.tracker else { return };
+        let outcome = tracker.read(page);
+        entry.reading = outcome.read.map(|after| self.reads.repair(room.clone(), Some(after)));
+        let is_done = entry.reading.is_none() && !entry.confirmed;
+        if let Some(seen) = outcome.lost {
+            self.reads.renew(room.clone(), seen);
+        }
+        if outcome.reset {
+            warn!(%room, "history could not cover a gap; its members are told");
+            for (shard, _) in entry.shards.clone() {
+                self.send(shard, ShardMessage::Reset(room.clone())).await;
+            }
+        }
+        for push in &outcome.deliver {
+            self.deliver(push).await;
+        }
+        if is_done {
+            self.confirm(&[room]).await;
+        }
+    }
+
+    /// Tells the shards of these rooms that nothing is missed from here on.
+    async fn confirm(&mut self, rooms: &[Room]) {
+        let mut per_shard: Vec<Vec<Confirmation>> = vec![Vec::new(); self.queues.shards.len()];
+        for room in rooms {
+            let Some(entry) = self.directory.get_mut(room.as_str()) else { continue };
+            entry.confirmed = true;
+            let top = entry.tracker.as_ref().and_then(Tracker::last);
+            for (shard, stay) in &entry.shards {
+                per_shard[*shard].push(Confirmation { room: room.clone(), stay: *stay, top });
+            }
+        }
+        for (shard, confirmations) in per_shard.into_iter().enumerate().filter(|(_, all)| !all.is_empty()) {
+            self.send(shard, ShardMessage::Confirmed(confirmations)).await;
+        }
+    }
+
+    /// Recent messages are at hand; older ones have to be read.
+    fn slice(&mut self, request: SliceRequest) {
+        let SliceRequest { room, after, reply } = request;
+        let tracker = self.directory.get(room.as_str()).and_then(|entry| entry.tracker.as_ref());
+        let at_hand = tracker.filter(|tracker| !tracker.is_reading()).and_then(|tracker| {
+            Some(Slice { complete: true, top: tracker.last(), messages: tracker.since(after)? })
+        });
+        match at_hand {
+            Some(slice) => drop(reply.send(Some(slice))),
+            None => self.reads.slice(&room, after, reply),
         }
     }
 

@@ -2,20 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use roomcast_protocol::{ConnectionId, Push, Room, WireForm};
-use tokio::sync::Notify;
+use roomcast_protocol::{ConnectionId, Position, Push, Room, WireForm};
+use tokio::sync::{Notify, oneshot};
 use tokio::sync::mpsc::{Receiver, Sender};
 
+use crate::cursor::StreamCursor;
 use crate::outbox::Outbox;
-use crate::room::{Member, RoomEntry};
-use crate::router::{Interest, InterestBatch, ShardMessage};
+use crate::reads::Slice;
+use crate::room::{Held, Member, RoomEntry};
+use crate::router::{Confirmation, Interest, InterestBatch, ShardMessage, SliceRequest};
 use crate::stats::ShardStats;
 
 /// How long a room stays subscribed after its last member has left: a page that is loaded again
@@ -37,6 +38,7 @@ pub struct Shard {
     /// Rooms without members, to be looked at again.
     emptied: RefCell<Vec<Room>>,
     next_stay: Cell<u32>,
+    slices: Sender<SliceRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
     started: Instant,
@@ -52,7 +54,7 @@ pub struct Membership {
 
 impl Shard {
     /// The shard of core number `index` of a node that started at `started`.
-    pub fn new(index: usize, stats: Arc<ShardStats>, started: Instant) -> Self {
+    pub fn new(index: usize, stats: Arc<ShardStats>, slices: Sender<SliceRequest>, started: Instant) -> Self {
         Self {
             index,
             rooms: RefCell::default(),
@@ -60,6 +62,7 @@ impl Shard {
             interest_changed: Notify::new(),
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
+            slices,
             stats,
             started,
         }
@@ -77,13 +80,21 @@ impl Shard {
         connection: ConnectionId,
         form: WireForm,
         outbox: &Rc<Outbox>,
+        cursor: Option<&Rc<StreamCursor>>,
     ) -> Membership {
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
-        let held = Some(VecDeque::new());
+        let held = Some(Held::default());
         let key =
-            entry.members.insert(Member { connection, form, outbox: Rc::clone(outbox), held, waiting: None });
+            entry.members.insert(Member {
+                connection,
+                form,
+                outbox: Rc::clone(outbox),
+                cursor: cursor.cloned(),
+                held,
+                waiting: None,
+            });
         self.stats.members.add(1);
         Membership { shard: Rc::clone(self), room: room.clone(), key }
     }
@@ -156,7 +167,8 @@ impl Shard {
     fn handle(&self, message: ShardMessage) {
         match message {
             ShardMessage::Publication(push) => self.fan_out(&push),
-            ShardMessage::Confirmed(stays) => self.confirm(&stays),
+            ShardMessage::Confirmed(confirmations) => self.confirm(confirmations),
+            ShardMessage::Reset(room) => self.reset(&room),
             ShardMessage::Down => self.rooms.borrow_mut().values_mut().for_each(|entry| entry.live = false),
             ShardMessage::Probe(sent_ms) => self.probe(sent_ms),
         }
@@ -175,14 +187,28 @@ impl Shard {
         }
     }
 
-    fn confirm(&self, stays: &[(Room, u32)]) {
+    fn confirm(&self, confirmations: Vec<Confirmation>) {
         let mut rooms = self.rooms.borrow_mut();
-        for (room, stay) in stays {
+        for Confirmation { room, stay, top } in confirmations {
             // An earlier stay's confirmation says nothing about this one.
-            if let Some(entry) = rooms.get_mut(room).filter(|entry| entry.stay == *stay) {
-                entry.confirmed();
+            if let Some(entry) = rooms.get_mut(&room).filter(|entry| entry.stay == stay) {
+                entry.confirmed(top);
             }
         }
+    }
+
+    fn reset(&self, room: &Room) {
+        if let Some(entry) = self.rooms.borrow_mut().get_mut(room) {
+            entry.reset(room, &self.stats);
+        }
+    }
+
+    /// Asks for what follows `after` in a room: from memory if it is recent, else from the broker. `None` if
+    /// it cannot be read now.
+    pub async fn slice(&self, room: &Room, after: Position) -> Option<Slice> {
+        let (reply, answer) = oneshot::channel();
+        self.slices.send(SliceRequest { room: room.clone(), after, reply }).await.ok()?;
+        answer.await.ok()?
     }
 
     fn probe(&self, sent_ms: u64) {
@@ -198,27 +224,41 @@ impl Membership {
         &self.room
     }
 
-    /// Completes when the broker has confirmed the room: from then on nothing is missed.
-    pub fn confirmation(&self) -> impl Future<Output = ()> + use<> {
+    /// Completes when the broker has confirmed the room: from then on nothing is missed. Gives the
+    /// room's last position so far.
+    pub fn confirmation(&self) -> impl Future<Output = Option<Position>> + use<> {
         let (shard, room, key) = (Rc::clone(&self.shard), self.room.clone(), self.key);
         poll_fn(move |context| {
             let mut rooms = shard.rooms.borrow_mut();
             // A member that has left meanwhile waits for nothing.
-            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(()) };
+            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(None) };
             if entry.live {
-                return Poll::Ready(());
+                return Poll::Ready(entry.top);
             }
-            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(()) };
+            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(None) };
             member.waiting = Some(context.waker().clone());
             Poll::Pending
         })
     }
 
-    /// Lets the room's messages through to the outbox, the held ones first.
-    pub fn release(&self) {
-        let mut rooms = self.shard.rooms.borrow_mut();
-        if let Some(entry) = rooms.get_mut(&self.room) {
-            entry.members[self.key].release(&self.shard.stats);
+    /// Gives the client a message that came before it was released.
+    pub fn deliver(&self, push: &Arc<Push>) {
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
+            entry.members[self.key].deliver(push, &self.shard.stats);
+        }
+    }
+
+    /// Whether [`release`](Self::release) at this position would leave no gap.
+    pub fn can_be_released(&self, after: Option<Position>) -> bool {
+        let rooms = self.shard.rooms.borrow();
+        rooms.get(&self.room).is_none_or(|entry| entry.members[self.key].can_be_released(after))
+    }
+
+    /// Lets the room's messages through to the outbox: first the held ones, but for those up to
+    /// `after`, which the client has already.
+    pub fn release(&self, after: Option<Position>) {
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
+            entry.members[self.key].release(after, &self.shard.stats);
         }
     }
 }

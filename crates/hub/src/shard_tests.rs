@@ -15,7 +15,8 @@ struct Client {
 }
 
 fn shard() -> Rc<Shard> {
-    Rc::new(Shard::new(0, Arc::default(), Instant::now()))
+    let (slices, _) = tokio::sync::mpsc::channel(1);
+    Rc::new(Shard::new(0, Arc::default(), slices, Instant::now()))
 }
 
 fn room(name: &str) -> Room {
@@ -28,13 +29,17 @@ fn client(shard: &Shard, serial: u64) -> Client {
 }
 
 fn join(shard: &Rc<Shard>, client: &Client, name: &str) -> Membership {
-    shard.join(&room(name), client.id, WireForm::WebSocketRaw, &client.outbox)
+    shard.join(&room(name), client.id, WireForm::WebSocketRaw, &client.outbox, None)
 }
 
 fn publish(shard: &Shard, name: &str, text: &str, except: Option<ConnectionId>) {
     let payload = Payload::untyped(text.to_owned());
     let publication = Publication { except, ..Publication::plain(room(name), payload) };
     shard.handle(ShardMessage::Publication(Arc::new(Push::new(publication))));
+}
+
+fn confirmed(stay: u32) -> ShardMessage {
+    ShardMessage::Confirmed(vec![Confirmation { room: room("x"), stay, top: None }])
 }
 
 /// Payloads of the raw frames that wait.
@@ -53,7 +58,7 @@ fn members_of_the_room_get_it_and_nobody_else() {
     let shard = shard();
     let (a, b, c) = (client(&shard, 1), client(&shard, 2), client(&shard, 3));
     let _memberships = [join(&shard, &a, "x"), join(&shard, &b, "x"), join(&shard, &c, "y")].map(|m| {
-        m.release();
+        m.release(None);
         m
     });
     publish(&shard, "x", "hello", None);
@@ -72,7 +77,7 @@ fn messages_are_held_until_release_and_keep_their_order() {
     publish(&shard, "x", "1", None);
     publish(&shard, "x", "2", None);
     assert!(drain(&a).is_empty());
-    membership.release();
+    membership.release(None);
     publish(&shard, "x", "3", None);
     assert_eq!(drain(&a), ["1", "2", "3"]);
 }
@@ -93,7 +98,7 @@ fn a_slow_consumer_is_closed_and_the_others_do_not_notice() {
     let shard = shard();
     let (slow, good) = (client(&shard, 1), client(&shard, 2));
     let _memberships = [join(&shard, &slow, "x"), join(&shard, &good, "x")].map(|m| {
-        m.release();
+        m.release(None);
         m
     });
     let text = "x".repeat(100);
@@ -115,9 +120,9 @@ fn only_the_confirmation_of_this_stay_counts() {
     drop(first);
     shard.sweep(Instant::now() + LINGER);
     let second = join(&shard, &a, "x");
-    shard.handle(ShardMessage::Confirmed(vec![(room("x"), 0)]));
+    shard.handle(confirmed(0));
     assert!(!is_confirmed(&second));
-    shard.handle(ShardMessage::Confirmed(vec![(room("x"), 1)]));
+    shard.handle(confirmed(1));
     assert!(is_confirmed(&second));
     shard.handle(ShardMessage::Down);
     assert!(!is_confirmed(&second));

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::payload::View;
 use crate::wire::{sse, ws_frame};
-use crate::{Publication, event};
+use crate::{Position, Publication, event};
 
 /// How a client wants its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,14 @@ impl WireForm {
 pub struct Push {
     publication: Publication,
     forms: [OnceLock<Bytes>; WireForm::COUNT],
+    /// Of SSE streams over several rooms, whose ids are their own.
+    without_id: [OnceLock<Bytes>; WireForm::COUNT],
 }
 
 impl Push {
     /// Wraps a publication; nothing is encoded yet.
     pub fn new(publication: Publication) -> Self {
-        Self { publication, forms: Default::default() }
+        Self { publication, forms: Default::default(), without_id: Default::default() }
     }
 
     /// The message itself.
@@ -64,14 +66,29 @@ impl Push {
     pub fn form(&self, form: WireForm) -> &Bytes {
         self.forms[form as usize].get_or_init(|| encode(&self.publication, form))
     }
+
+    /// The bytes of one wire form, without the `id:` field of an SSE event.
+    pub fn form_without_id(&self, form: WireForm) -> &Bytes {
+        let is_sse = matches!(form, WireForm::Sse | WireForm::SseJson);
+        if !is_sse || self.publication.position.is_none() {
+            return self.form(form);
+        }
+        self.without_id[form as usize].get_or_init(|| encode_sse(&self.publication, form, None))
+    }
 }
 
 fn encode(publication: &Publication, form: WireForm) -> Bytes {
     match form {
         WireForm::WebSocketRaw => websocket_raw(publication),
         WireForm::WebSocketJson => ws_frame::text(&message_json(publication)),
-        WireForm::Sse => sse_plain(publication),
-        WireForm::SseJson => sse_json(publication),
+        WireForm::Sse | WireForm::SseJson => encode_sse(publication, form, publication.position),
+    }
+}
+
+fn encode_sse(publication: &Publication, form: WireForm, id: Option<Position>) -> Bytes {
+    match form {
+        WireForm::SseJson => sse_json(publication, id),
+        _ => sse_plain(publication, id),
     }
 }
 
@@ -82,21 +99,21 @@ fn websocket_raw(publication: &Publication) -> Bytes {
     }
 }
 
-fn sse_plain(publication: &Publication) -> Bytes {
+fn sse_plain(publication: &Publication, id: Option<Position>) -> Bytes {
     let event = publication.event.as_ref().map(event::EventName::as_str);
     match publication.payload.as_text() {
-        Some(text) => sse::event(event, publication.position, text),
+        Some(text) => sse::event(event, id, text),
         None => {
             let event = format!("{};base64", event.unwrap_or(event::DEFAULT));
-            sse::event(Some(&event), publication.position, &STANDARD.encode(&publication.payload.bytes))
+            sse::event(Some(&event), id, &STANDARD.encode(&publication.payload.bytes))
         }
     }
 }
 
-fn sse_json(publication: &Publication) -> Bytes {
+fn sse_json(publication: &Publication, id: Option<Position>) -> Bytes {
     let event = publication.event.as_ref().map(event::EventName::as_str);
     let json = message_json(publication);
-    sse::event(event, publication.position, &String::from_utf8_lossy(&json))
+    sse::event(event, id, &String::from_utf8_lossy(&json))
 }
 
 /// The object of a message: `{"type":"message","room":…,"event":…,"data":…,"id":?,"user":?}`, with
@@ -143,7 +160,7 @@ pub fn message_json(publication: &Publication) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventName, Payload, PayloadKind, Position, Room};
+    use crate::{EventName, Payload, PayloadKind, Room};
 
     fn publication(payload: Payload) -> Publication {
         Publication::plain(Room::parse("r").unwrap(), payload)
@@ -185,6 +202,15 @@ mod tests {
         assert_eq!(frame(Payload::untyped(&b"\xff"[..])), [0x82, 1, 0xff]);
         assert_eq!(frame(Payload::new(PayloadKind::Bytes, "hi")), [0x82, 2, b'h', b'i']);
         assert_eq!(frame(Payload::untyped("")), [0x81, 0]);
+    }
+
+    #[test]
+    fn streams_with_ids_of_their_own() {
+        let position = Some(Position { epoch: 1, offset: 2 });
+        let push = Push::new(Publication { position, ..publication(Payload::untyped("x")) });
+        assert_eq!(text(push.form(WireForm::Sse)), "id: 1-2\ndata: x\n\n");
+        assert_eq!(text(push.form_without_id(WireForm::Sse)), "data: x\n\n");
+        assert!(!text(push.form_without_id(WireForm::SseJson)).starts_with("id:"));
     }
 
     #[test]

@@ -17,6 +17,24 @@ pub struct Position {
     pub offset: u64,
 }
 
+impl Position {
+    /// Before the first message of a room that has had none: what a reader has who came first.
+    pub const BEFORE_EVERYTHING: Self = Self { epoch: 0, offset: 0 };
+
+    /// Whether this is the place before any message. No epoch begins in 1970.
+    pub fn is_before_everything(self) -> bool {
+        self.epoch == 0
+    }
+
+    /// Whether `next` is the message right after this one.
+    pub fn is_followed_by(self, next: Self) -> bool {
+        if self.is_before_everything() {
+            return next.offset == 0;
+        }
+        next.epoch == self.epoch && Some(next.offset) == self.offset.checked_add(1)
+    }
+}
+
 /// A text that is not a position or cursor of ours: a client then starts afresh, told `missed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id or cursor of this service")]

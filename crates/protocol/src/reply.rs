@@ -154,6 +154,21 @@ pub fn goodbye(reason: &str, reconnect_ms: u64) -> Bytes {
     text(&Goodbye { r#type: "goodbye", reason, reconnect_ms })
 }
 
+/// `reset`: messages of the room are missing, and history could not cover the gap.
+pub fn reset(room: &Room) -> Bytes {
+    #[derive(Serialize)]
+    struct Reset<'a> {
+        r#type: &'static str,
+        room: &'a str,
+    }
+    text(&Reset { r#type: "reset", room: room.as_str() })
+}
+
+/// The data of the SSE event `reset`.
+pub fn reset_data(room: &Room) -> String {
+    format!(r#"{{"room":"{room}"}}"#)
+}
+
 /// The data of the SSE event `connected`; rooms in the order of the request.
 pub fn connected(
     connection: ConnectionId,
@@ -219,6 +234,8 @@ mod tests {
             &error(ErrorCode::TooLarge, "a \"b\"", Some(&Ref::from_static(b"1"))),
             r#"{"type":"error","ref":1,"code":"too_large","message":"a \"b\""}"#,
         );
+        check(&reset(&room), r#"{"type":"reset","room":"a"}"#);
+        assert_eq!(reset_data(&room), r#"{"room":"a"}"#);
         check(&goodbye("drain", 250), r#"{"type":"goodbye","reason":"drain","reconnect_ms":250}"#);
         check(
             &connected(ID, "n", None, &[(room, Verdict { resumed: true, missed: false })]),
