@@ -11,6 +11,9 @@ pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(15);
 /// For the whole body of a request.
 pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(15);
 
+/// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
+pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
+
 /// Longest request head, in bytes; also what one connection may make the server buffer.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 

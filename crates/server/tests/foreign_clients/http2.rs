@@ -24,8 +24,10 @@ fn curl_reads_and_posts_over_http2() {
     let longest = "x".repeat(64 * 1024);
     assert_eq!(post(here, longest.as_bytes()).status, 202);
     assert_eq!(stream.message(), Content::text(&longest));
-    let answer = post(here, (longest + "x").as_bytes());
-    assert_eq!((answer.status, &*answer.content_type), (413, "application/problem+json"));
+    for excess in [1, 100_000, 900_000] {
+        let answer = post(here, (longest.clone() + &"x".repeat(excess)).as_bytes());
+        assert_eq!((answer.status, &*answer.content_type), (413, "application/problem+json"));
+    }
 }
 
 fn post(port: u16, body: &[u8]) -> Answer {
