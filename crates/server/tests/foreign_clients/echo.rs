@@ -10,8 +10,8 @@ use crate::sockets::{LIBRARIES, Sockets};
 fn raw_mode_does_not_echo_unless_asked() {
     let cluster = Cluster::start();
     for kind in BALANCERS {
-        let port = cluster.balancer(kind);
-        let port = port.port();
+        let balancer = cluster.balancer(kind);
+        let port = balancer.port();
         for library in LIBRARIES {
             let mut silent = Sockets::raw(library, port, "/ws?room=a", 2);
             let mut echoing = Sockets::raw(library, port, "/ws?room=a&echo=true", 1);
@@ -28,7 +28,7 @@ fn raw_mode_does_not_echo_unless_asked() {
             cluster.redis_cli("a", third.as_bytes());
             assert_eq!(
                 [silent.message(0), silent.message(1), echoing.message(0)],
-                [&third; 3].map(Clone::clone)
+                std::array::from_fn(|_| third.clone())
             );
             silent.finish();
             echoing.finish();

@@ -1,7 +1,7 @@
 //! Whatever is published, and by whom: every member of the room gets it once, all in one order, on
 //! every node, and nobody else does.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::wait_until;
 
 use crate::cluster::{BALANCERS, Cluster};
@@ -10,7 +10,9 @@ use crate::curl::{CurlStream, Post};
 use crate::program::Job;
 use crate::sockets::{Backend, Library, Sockets};
 
-/// Connections of each kind of client; the load balancer gives each node one.
+/// Kinds of clients in a room.
+const KINDS: usize = 5;
+/// Connections of each kind; the load balancer gives each node one.
 const EACH: usize = 3;
 /// How often every publisher publishes.
 const ROUNDS: usize = 5;
@@ -59,7 +61,11 @@ impl Members {
 
 /// Notes what is published, so that it can be looked for.
 #[derive(Default)]
-struct Published(Vec<Content>);
+struct Published {
+    contents: Vec<Content>,
+    /// What went one after another over one connection, and so keeps its order.
+    sequences: Vec<[Content; 2]>,
+}
 
 impl Published {
     fn text(&mut self, from: &str, round: usize) -> Content {
@@ -76,8 +82,15 @@ impl Published {
     }
 
     fn note(&mut self, content: Content) -> Content {
-        self.0.push(content.clone());
+        self.contents.push(content.clone());
         content
+    }
+
+    /// Text and bytes of a publisher that sends them over one connection.
+    fn sequence(&mut self, from: &str, round: usize) -> [Content; 2] {
+        let sequence = [self.json(from, round), self.bytes(from, round)];
+        self.sequences.push(sequence.clone());
+        sequence
     }
 }
 
@@ -91,12 +104,9 @@ fn every_member_gets_every_message_once_and_in_one_order() {
         let [room, other] = ["a", "b"].map(|name| format!("{name}{which}"));
         let mut members = Members::join(balancer.port(), &room);
         let mut strangers = Members::join(balancer.port(), &other);
-        wait_until("every node holds a third of the clients", || {
-            cluster.connections().iter().all(|count| *count >= 2.0 * EACH as f64)
-        });
-
+        assert_spread(&cluster);
         let published = publish_all(&cluster, balancer.port(), &mut backend, &mut members, &room, &other);
-        let got = members.messages(published.len());
+        let got = members.messages(published.contents.len());
         assert_same(&got, published);
 
         // Whatever came twice or went astray would stand before the end.
@@ -112,7 +122,17 @@ fn every_member_gets_every_message_once_and_in_one_order() {
     }
 }
 
-/// Every way to publish, several times, all at once; gives what was published to `room`.
+/// Nobody else is connected, and every node holds some.
+fn assert_spread(cluster: &Cluster) {
+    let all = (2 * KINDS * EACH) as f64;
+    wait_until("the clients of the last round have left", || {
+        cluster.connections().iter().sum::<f64>() == all
+    });
+    let connections = cluster.connections();
+    assert!(connections.iter().all(|count| *count > 0.0), "{connections:?}");
+}
+
+/// Every way to publish, several times, all at once.
 fn publish_all(
     cluster: &Cluster,
     port: u16,
@@ -120,61 +140,69 @@ fn publish_all(
     members: &mut Members,
     room: &str,
     other: &str,
-) -> Vec<Content> {
+) -> Published {
     let mut published = Published::default();
     let (mut posts, mut jobs) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         for (sockets, from) in members.raw.iter_mut().zip(["npm", "python"]) {
-            sockets.send(round % EACH, &published.json(from, round));
-            sockets.send(round % EACH, &published.text(from, round));
-            sockets.send(round % EACH, &published.bytes(from, round));
+            for content in published.sequence(from, round) {
+                sockets.send(round % EACH, &content);
+            }
+            sockets.send((round + 1) % EACH, &published.text(from, round));
         }
-        publish_json(&mut members.json, &mut published, round, room);
-        for content in [published.text("ioredis", round), published.bytes("ioredis", round)] {
+        for command in json_commands(room, &published.sequence("json-mode", round)) {
+            members.json.command(round % EACH, &command);
+        }
+        for content in published.sequence("ioredis", round) {
             backend.publish(room, &content);
         }
-        let target = format!("{room}/messages");
-        for (content_type, content) in [
-            ("text/plain; charset=utf-8", published.text("curl", round)),
-            ("application/json", published.json("curl", round)),
-            ("application/octet-stream", published.bytes("curl", round)),
-        ] {
-            let header = format!("Content-Type: {content_type}");
-            posts.push(Post::start(port, &target, &["-H", &header], content.as_bytes()));
-        }
+        posts.extend(curl_posts(port, room, &mut published, round));
         for content in [published.text("redis-cli", round), published.bytes("redis-cli", round)] {
-            jobs.push(redis_cli(cluster, room, content.as_bytes()));
+            jobs.push(Job::start(cluster.redis_cli_command(room), content.as_bytes()));
         }
         assert_eq!(cluster.redis_cli(other, b"for others"), 3);
     }
     backend.wait(2 * ROUNDS);
     assert!(posts.into_iter().map(Post::wait).all(|answer| answer.status == 202));
     assert!(jobs.into_iter().map(Job::wait).all(|receivers| receivers.trim() == "3"));
-    published.0
+    published
 }
 
-fn publish_json(sockets: &mut Sockets, published: &mut Published, round: usize, room: &str) {
-    let data: serde_json::Value =
-        serde_json::from_slice(published.json("json-mode", round).as_bytes()).unwrap();
-    sockets.command(round % EACH, &json!({ "type": "publish", "room": room, "data": data }));
-    let base64 = &published.bytes("json-mode", round).to_line(0)["base64"];
-    sockets.command(round % EACH, &json!({ "type": "publish", "room": room, "base64": base64 }));
+fn json_commands(room: &str, [data, bytes]: &[Content; 2]) -> [Value; 2] {
+    let data: Value = serde_json::from_slice(data.as_bytes()).unwrap();
+    let base64 = &bytes.to_line(0)["base64"];
+    [
+        json!({ "type": "publish", "room": room, "data": data }),
+        json!({ "type": "publish", "room": room, "base64": base64 }),
+    ]
 }
 
-/// The real redis-cli, under way.
-fn redis_cli(cluster: &Cluster, room: &str, payload: &[u8]) -> Job {
-    Job::start(cluster.redis_cli_command(room), payload)
+fn curl_posts(port: u16, room: &str, published: &mut Published, round: usize) -> [Post; 3] {
+    let contents = [
+        ("text/plain; charset=utf-8", published.text("curl", round)),
+        ("application/json", published.json("curl", round)),
+        ("application/octet-stream", published.bytes("curl", round)),
+    ];
+    contents.map(|(content_type, content)| {
+        let header = format!("Content-Type: {content_type}");
+        Post::start(port, &format!("{room}/messages"), &["-H", &header], content.as_bytes())
+    })
 }
 
 /// All got the same in the same order, and it is exactly what was published.
-fn assert_same(got: &[Vec<Content>], mut published: Vec<Content>) {
+fn assert_same(got: &[Vec<Content>], published: Published) {
+    assert_eq!(got.len(), KINDS * EACH);
+    let Published { mut contents, sequences } = published;
     for (member, messages) in got.iter().enumerate() {
         let differs = got[0].iter().zip(messages).position(|(first, here)| first != here);
         assert_eq!(differs, None, "member {member} has another order than the first");
     }
+    for sequence in sequences {
+        let order: Vec<_> = got[0].iter().filter(|content| sequence.contains(content)).collect();
+        assert_eq!(order, sequence.iter().collect::<Vec<_>>(), "a connection keeps its order");
+    }
     let mut seen = got[0].clone();
     seen.sort();
-    published.sort();
-    assert_eq!(seen, published);
-    assert_eq!(got.len(), 5 * EACH);
+    contents.sort();
+    assert_eq!(seen, contents);
 }

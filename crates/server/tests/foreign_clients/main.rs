@@ -4,6 +4,8 @@
 //! The programs are in `tests/foreign`; its README has the line protocol in which they are told what
 //! to do and tell what they see.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cluster;
 mod content;
 mod curl;
