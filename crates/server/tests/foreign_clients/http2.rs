@@ -1,6 +1,7 @@
 //! HTTP/2 without TLS, directly at a node: curl for streams and POST, Node's `http2` for WebSockets.
 
 use serde_json::json;
+use xtask::Node;
 
 use crate::cluster::Cluster;
 use crate::content::Content;
@@ -10,7 +11,7 @@ use crate::sockets::{Closed, Library, Sockets};
 #[test]
 fn curl_reads_and_posts_over_http2() {
     let cluster = Cluster::start();
-    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]].map(|node| node.port());
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]].map(Node::port);
     let mut stream = CurlStream::open(here, "/sse?room=a", &[HTTP2]);
     assert_eq!(stream.status_line, "HTTP/2 200");
     assert_eq!(stream.headers["content-type"], "text/event-stream");
@@ -37,7 +38,7 @@ fn post(port: u16, body: &[u8]) -> Answer {
 #[test]
 fn websockets_share_one_http2_connection() {
     let cluster = Cluster::start();
-    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]].map(|node| node.port());
+    let [here, there] = [&cluster.nodes[0], &cluster.nodes[1]].map(Node::port);
     let mut streams = Sockets::http2(here, "/ws?room=a", 5);
     let mut others = Sockets::http2(here, "/ws?room=b", 1);
     let mut far = Sockets::raw(Library::Npm, there, "/ws?room=a", 1);
