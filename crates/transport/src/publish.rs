@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::connection::Context;
-use crate::limits::{BODY_LIMIT, EXCESS_BYTES_MAX};
+use crate::limits::{BODY_LIMIT, EXCESS_BYTES_MAX, EXCESS_LIMIT};
 use crate::problem::Problem;
 use crate::query::Query;
 
@@ -94,7 +94,7 @@ async fn collect(request: Request<Incoming>, max: usize) -> Result<Option<Bytes>
         // Nothing has been sent yet, and nothing need be.
         return Ok(None);
     }
-    discard(body).await;
+    let _ = timeout(EXCESS_LIMIT, discard(body)).await;
     Ok(None)
 }
 
