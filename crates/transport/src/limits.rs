@@ -11,6 +11,12 @@ pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(15);
 /// For the whole body of a request.
 pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(15);
 
+/// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
+pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
+
+/// For that; a sender that stalls gets its answer then.
+pub(crate) const EXCESS_LIMIT: Duration = Duration::from_secs(3);
+
 /// Longest request head, in bytes; also what one connection may make the server buffer.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use roomcast_protocol::payload::is_json;
 use roomcast_protocol::{EventName, Payload, PayloadKind, Room};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::connection::Context;
-use crate::limits::BODY_LIMIT;
+use crate::limits::{BODY_LIMIT, EXCESS_BYTES_MAX, EXCESS_LIMIT};
 use crate::problem::Problem;
 use crate::query::Query;
 
@@ -27,7 +27,7 @@ pub(crate) async fn answer(
     let event = EventName::parse(&query.event).map_err(|error| Problem::bad_request(error.to_string()))?;
     let max = context.core.settings().namespaces.of(&room).max_message_bytes;
     let kind = kind(request.headers());
-    let payload = payload(kind, read(request.into_body(), &room, max).await?)?;
+    let payload = payload(kind, read(request, &room, max).await?)?;
     let position = context.core.publish_http(room, event, payload).await?;
     let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
@@ -63,22 +63,54 @@ fn payload(kind: PayloadKind, bytes: Bytes) -> Result<Payload, Problem> {
     }
 }
 
-async fn read(body: Incoming, room: &Room, max: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("a message of {room} may have {max} bytes at most");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-    };
-    if body.size_hint().lower() > max as u64 {
-        return Err(too_large());
-    }
-    match timeout(BODY_LIMIT, Limited::new(body, max).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+async fn read(request: Request<Incoming>, room: &Room, max: usize) -> Result<Bytes, Problem> {
+    match timeout(BODY_LIMIT, collect(request, max)).await {
+        Ok(Ok(Some(whole))) => Ok(whole),
+        Ok(Ok(None)) => {
+            let detail = format!("a message of {room} may have {max} bytes at most");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail))
+        }
         Ok(Err(_)) => Err(Problem::bad_request("the body ended too early")),
         Err(_) => {
             let detail = format!("the body did not come within {} seconds", BODY_LIMIT.as_secs());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
         }
+    }
+}
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The whole body; none if it is longer than `max`.
+async fn collect(request: Request<Incoming>, max: usize) -> Result<Option<Bytes>, BodyError> {
+    let asks_first = request.headers().contains_key(EXPECT);
+    let mut body = request.into_body();
+    if body.size_hint().lower() <= max as u64 {
+        match Limited::new(&mut body, max).collect().await {
+            Ok(whole) => return Ok(Some(whole.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(error) => return Err(error),
+        }
+    } else if asks_first {
+        // Nothing has been sent yet, and nothing need be.
+        return Ok(None);
+    }
+    let _ = timeout(EXCESS_LIMIT, discard(body)).await;
+    Ok(None)
+}
+
+/// Reads on and forgets, within a bound: clients that are cut off while they send often do not look
+/// for the answer, and curl over HTTP/2 reports a broken stream.
+async fn discard(mut body: Incoming) {
+    let mut left = EXCESS_BYTES_MAX;
+    if body.size_hint().lower() > left as u64 {
+        return;
+    }
+    while let Some(Ok(frame)) = body.frame().await {
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        if len > left {
+            return;
+        }
+        left -= len;
     }
 }
 

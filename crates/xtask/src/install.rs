@@ -15,7 +15,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("node", "nodejs"),
     ("npm", "npm"),
-    ("python3", "python3"),
+    ("python3", "python3-venv"),
 ];
 
 /// Installs what is missing.

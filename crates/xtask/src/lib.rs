@@ -2,6 +2,7 @@
 //! loopback address and stopped by its own process id.
 
 pub mod balancer;
+pub mod foreign;
 pub mod node;
 pub mod process;
 pub mod redis;

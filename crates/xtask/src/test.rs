@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use xtask::project_root;
+use xtask::{foreign, project_root};
 
 use crate::install;
 
@@ -19,6 +19,7 @@ struct Totals {
 /// Runs all tests; `arguments` go to `cargo test`.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     install::programs()?;
+    foreign::prepare()?;
     let mut child = Command::new(env!("CARGO"))
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(arguments)

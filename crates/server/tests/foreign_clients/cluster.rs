@@ -1,0 +1,52 @@
+//! Three nodes on one Redis, and what stands in front of them.
+
+use std::process::Command;
+
+use xtask::{Balancer, Kind, Node, Redis};
+
+use crate::program::run_to_end;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
+
+/// The load balancers that every claim has to hold behind.
+pub(crate) const BALANCERS: [Kind; 2] = [Kind::Haproxy, Kind::Nginx];
+
+/// Redis and the nodes; they end with it.
+pub(crate) struct Cluster {
+    pub(crate) redis: Redis,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let redis = Redis::start().unwrap();
+        let url = redis.url();
+        let nodes = (0..3).map(|_| Node::start_unready(BINARY, &["--redis", &url]).unwrap());
+        let cluster = Self { nodes: nodes.collect(), redis };
+        cluster.nodes.iter().for_each(Node::wait_until_ready);
+        cluster
+    }
+
+    /// A load balancer in front of the nodes: round robin, nobody sticks to a node.
+    pub(crate) fn balancer(&self, kind: Kind) -> Balancer {
+        let ports: Vec<_> = self.nodes.iter().map(|node| (node.port(), node.admin_port())).collect();
+        Balancer::start(kind, &ports).unwrap()
+    }
+
+    /// Open connections of each node.
+    pub(crate) fn connections(&self) -> Vec<f64> {
+        self.nodes.iter().map(|node| node.metric("roomcast_connections", "").unwrap()).collect()
+    }
+
+    /// `redis-cli PUBLISH room:<room> <payload>`; gives how many nodes it reached.
+    pub(crate) fn redis_cli(&self, room: &str, payload: &[u8]) -> u64 {
+        run_to_end(self.redis_cli_command(room), payload).trim().parse().unwrap()
+    }
+
+    /// The same, to be started; the payload is its input, so that it may be any bytes.
+    pub(crate) fn redis_cli_command(&self, room: &str) -> Command {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &self.redis.port().to_string(), "-x", "PUBLISH", &format!("room:{room}")]);
+        command
+    }
+}
