@@ -56,7 +56,7 @@ impl Commands {
         };
         let mut handle = MultiplexedConnection::clone(&connection);
         let mut answer = command.query_async(&mut handle).await;
-        if answer.as_ref().is_err_and(|error| is_missing_function(error)) {
+        if answer.as_ref().is_err_and(is_missing_function) {
             // Restarted without its data, or flushed: nothing was done yet, so it can be done again.
             if let Err(error) = self.library.put_back(&mut handle).await {
                 return Err(self.failed(&connection, &error));
@@ -121,7 +121,8 @@ impl Commands {
         let timeout = Some(self.config.timeout);
         let settings =
             AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout);
-        let mut connection = self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await?;
+        let mut connection =
+            self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await?;
         if let Err(error) = self.library.prepare(&mut connection).await {
             if error.is_unrecoverable_error() || error.is_timeout() {
                 return Err(error);

@@ -35,7 +35,8 @@ pub(crate) fn gateway_source() -> String {
 
 /// The source of the backends' library. `generation` tells servers apart after a failover.
 pub(crate) fn backend_source(prefix: &str, table: &RetentionTable, generation: &str) -> String {
-    let mut settings = format!("local SETTINGS = {{ prefix = {}, generation = {}, ", quoted(prefix), quoted(generation));
+    let mut settings =
+        format!("local SETTINGS = {{ prefix = {}, generation = {}, ", quoted(prefix), quoted(generation));
     let _ = write!(settings, "default = {}, namespaces = {{ ", rendered(table.default));
     for (name, retention) in &table.namespaces {
         let _ = write!(settings, "[{}] = {}, ", quoted(name), rendered(*retention));
@@ -62,10 +63,16 @@ fn rendered(retention: Option<Retention>) -> String {
 
 /// A text in Lua: everything but letters and digits as a decimal escape.
 fn quoted(text: &str) -> String {
-    let escaped: String = text
-        .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("\\{byte:03}") })
-        .collect();
+    let escaped: String =
+        text.bytes()
+            .map(|byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("\\{byte:03}")
+                }
+            })
+            .collect();
     format!("'{escaped}'")
 }
 

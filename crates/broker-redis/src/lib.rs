@@ -101,7 +101,8 @@ impl Broker for RedisBroker {
             let retention = self.retention(&publication.room);
             if retention.is_some() || key.is_some() {
                 let generation = self.commands.generation();
-                let command = stream::publish(&self.channels, &publication, retention, &generation, key.as_deref());
+                let command =
+                    stream::publish(&self.channels, &publication, retention, &generation, key.as_deref());
                 return stream::position(&self.commands.run(&command).await?);
             }
             let channel = self.channels.message(&publication.room);

@@ -97,7 +97,9 @@ fn code_of(answer: &Value) -> Option<String> {
     match answer {
         Value::Array(items) => items.iter().find_map(code_of),
         Value::Map(pairs) => pairs.iter().find_map(|(_, value)| code_of(value)),
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok().filter(|text| text.starts_with("#!lua")),
+        Value::BulkString(bytes) => {
+            String::from_utf8(bytes.clone()).ok().filter(|text| text.starts_with("#!lua"))
+        }
         _ => None,
     }
 }
@@ -106,7 +108,8 @@ fn code_of(answer: &Value) -> Option<String> {
 /// asynchronous, so ids may have been given out there that are not known here: epochs
 /// begin anew. A server that was never promoted, restarted or not, is generation 0.
 fn generation(info: &str) -> String {
-    let before = info.lines().find_map(|line| line.strip_prefix("master_replid2:")).unwrap_or_default().trim();
+    let before =
+        info.lines().find_map(|line| line.strip_prefix("master_replid2:")).unwrap_or_default().trim();
     if before.bytes().all(|byte| byte == b'0') { "0".to_owned() } else { before.to_owned() }
 }
 

@@ -54,7 +54,11 @@ pub(crate) fn position(answer: &Value) -> Result<Option<Position>, BrokerError> 
 pub(crate) fn page(room: &Room, answer: Value) -> Result<HistoryPage, BrokerError> {
     let Value::Array(items) = answer else { return Err(unexpected()) };
     let mut items = items.into_iter();
-    let top = position(&items.next().ok_or_else(unexpected)?)?;
+    let top = items.next().ok_or_else(unexpected)?;
+    if text(&top)? == "gone" {
+        return Ok(HistoryPage { gone: true, ..HistoryPage::default() });
+    }
+    let top = position(&top)?;
     let mut messages = Vec::with_capacity(items.len() / 2);
     while let (Some(id), Some(envelope)) = (items.next(), items.next()) {
         let Value::BulkString(envelope) = envelope else { return Err(unexpected()) };
@@ -63,7 +67,7 @@ pub(crate) fn page(room: &Room, answer: Value) -> Result<HistoryPage, BrokerErro
             messages.push(Publication { position: position(&id)?, ..publication });
         }
     }
-    Ok(HistoryPage { top, messages })
+    Ok(HistoryPage { top, gone: false, messages })
 }
 
 fn text(value: &Value) -> Result<&str, BrokerError> {
@@ -74,5 +78,8 @@ fn text(value: &Value) -> Result<&str, BrokerError> {
 }
 
 fn unexpected() -> BrokerError {
-    BrokerError::new(BrokerErrorKind::Rejected, "Redis answered something unexpected; are its functions those of roomcast?")
+    BrokerError::new(
+        BrokerErrorKind::Rejected,
+        "Redis answered something unexpected; are its functions those of roomcast?",
+    )
 }

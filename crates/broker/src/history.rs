@@ -50,6 +50,8 @@ impl RetentionTable {
 pub struct HistoryPage {
     /// The room's last position when the page was read; none if it has no history now.
     pub top: Option<Position>,
+    /// There is none now, and there were messages before: they have expired or were deleted.
+    pub gone: bool,
     /// Messages of the epoch of `top`, each with its position, in order.
     pub messages: Vec<Publication>,
 }
@@ -58,10 +60,10 @@ impl HistoryPage {
     /// Whether, together with what a reader has up to `after`, nothing is missing up to the last
     /// message of this page, or up to `top` if it has none.
     pub fn continues(&self, after: Position) -> bool {
-        let Some(top) = self.top else { return false };
+        let Some(top) = self.top else { return after.is_before_everything() && !self.gone };
         match self.messages.first().and_then(|message| message.position) {
             Some(first) => after.is_followed_by(first),
-            None => after == top || (after.is_before_everything() && top.offset == 0),
+            None => after == top,
         }
     }
 }
@@ -78,7 +80,7 @@ mod tests {
             position: Some(at(*p)),
             ..Publication::plain(room.clone(), Payload::untyped("x"))
         };
-        HistoryPage { top: top.map(at), messages: messages.iter().map(message).collect() }
+        HistoryPage { top: top.map(at), gone: false, messages: messages.iter().map(message).collect() }
     }
 
     #[test]
@@ -90,6 +92,8 @@ mod tests {
             ((5, 7), page(Some((5, 6)), &[]), false),
             ((5, 7), page(Some((6, 0)), &[(6, 0)]), false),
             ((5, 7), page(None, &[]), false),
+            ((0, 0), page(None, &[]), true),
+            ((0, 0), HistoryPage { gone: true, ..page(None, &[]) }, false),
             ((0, 0), page(Some((5, 1)), &[(5, 0), (5, 1)]), true),
             ((0, 0), page(Some((5, 1)), &[(5, 1)]), false),
         ];

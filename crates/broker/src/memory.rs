@@ -13,7 +13,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use roomcast_protocol::{Position, Publication, Push, Room};
 use tokio::sync::{Notify, mpsc};
 
-use crate::{BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, Retention, SharedRetention};
+use crate::{
+    BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, Retention,
+    SharedRetention,
+};
 use stream::Stream;
 
 /// How often histories that have expired are thrown away.
@@ -69,7 +72,12 @@ impl MemoryBroker {
     }
 
     /// Appends, remembers and publishes in one step, unless the key was seen before.
-    fn append(&self, mut publication: Publication, key: Option<String>, place: mpsc::Permit<'_, BrokerEvent>) -> Option<Position> {
+    fn append(
+        &self,
+        mut publication: Publication,
+        key: Option<String>,
+        place: mpsc::Permit<'_, BrokerEvent>,
+    ) -> Option<Position> {
         let (now, now_ms) = (Instant::now(), now_ms());
         let mut streams = self.shared.streams();
         let stream = streams.entry(publication.room.clone()).or_insert_with(|| Stream::new(now_ms));
@@ -119,7 +127,11 @@ impl Broker for MemoryBroker {
     /// other node whose work could be spared.
     fn unsubscribe(&self, _rooms: &[Room]) {}
 
-    fn publish(&self, publication: Publication, key: Option<String>) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
+    fn publish(
+        &self,
+        publication: Publication,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Option<Position>, BrokerError>> {
         Box::pin(async move {
             let place = self.place().await?;
             if key.is_some() || self.retention(&publication.room).is_some() {
@@ -134,7 +146,12 @@ impl Broker for MemoryBroker {
         self.retention.load().of(room)
     }
 
-    fn history(&self, room: Room, after: Option<Position>, limit: usize) -> BoxFuture<'_, Result<HistoryPage, BrokerError>> {
+    fn history(
+        &self,
+        room: Room,
+        after: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<HistoryPage, BrokerError>> {
         let page = self.shared.streams().get(&room).map(|stream| stream.page(after, limit, Instant::now()));
         Box::pin(std::future::ready(Ok(page.unwrap_or_default())))
     }

@@ -12,12 +12,14 @@ mod reads;
 mod room;
 mod router;
 mod shard;
-mod tracker;
 pub mod stats;
+mod tracker;
 
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
+pub use reads::Slice;
 pub use router::{
-    HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage, ShardQueues, queues,
+    Confirmation, HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage,
+    ShardQueues, SliceRequest, queues,
 };
 pub use shard::{Membership, Shard};

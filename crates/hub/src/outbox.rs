@@ -68,6 +68,8 @@ struct Inner {
     /// How much of the first entry is written already.
     written: usize,
     writer: Option<Waker>,
+    /// Someone who has much to say waits until there is room.
+    speaker: Option<Waker>,
     closing: Option<Close>,
     /// A message has been written since [`Outbox::take_progress`] was last asked.
     progress: bool,
@@ -129,6 +131,16 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Ready when at least half of the bound is free, or when the conversation is to end.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.cost <= self.bytes_max / 2 || inner.closing.is_some() {
+            return Poll::Ready(());
+        }
+        inner.speaker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// How to end, once everything before it is written.
     pub fn closing(&self) -> Option<Close> {
         let inner = self.inner.borrow();
@@ -179,7 +191,7 @@ impl Outbox {
         inner.written += written;
         while let Some(entry) = inner.queue.front() {
             if inner.written < entry.bytes().len() {
-                return;
+                break;
             }
             let (len, cost) = (entry.bytes().len(), entry.cost());
             if matches!(entry, Entry::Message(_)) {
@@ -191,7 +203,12 @@ impl Outbox {
             inner.progress = true;
             self.stats.outbox_bytes.sub(cost as u64);
         }
-        if inner.queue.capacity() > ENTRIES_KEPT {
+        if inner.cost <= self.bytes_max / 2
+            && let Some(speaker) = inner.speaker.take()
+        {
+            speaker.wake();
+        }
+        if inner.queue.is_empty() && inner.queue.capacity() > ENTRIES_KEPT {
             inner.queue = VecDeque::new();
         }
     }
@@ -201,6 +218,11 @@ impl Inner {
     fn wake(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
+        }
+        if self.closing.is_some()
+            && let Some(speaker) = self.speaker.take()
+        {
+            speaker.wake();
         }
     }
 }

@@ -80,7 +80,8 @@ impl Reads {
     pub(crate) fn repair(&mut self, room: Room, after: Option<Position>) -> Ticket {
         let number = self.next_ticket;
         self.next_ticket += 1;
-        let (broker, permits, results) = (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (broker, permits, results) =
+            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
         let limit = if after.is_some() { PAGE_MESSAGES_MAX } else { RECENT_MESSAGES_MAX };
         let task = tokio::spawn(async move {
             loop {
@@ -104,7 +105,8 @@ impl Reads {
         if waiting.len() > 1 {
             return;
         }
-        let (broker, permits, results) = (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (broker, permits, results) =
+            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
         let room = room.clone();
         tokio::spawn(async move {
             let page = read(&*broker, &permits, &room, Some(after), PAGE_MESSAGES_MAX).await;

@@ -27,7 +27,7 @@ pub(crate) struct RoomEntry {
     pub(crate) stay: u32,
     /// The broker has confirmed the subscription, and has not lost it since.
     pub(crate) live: bool,
-    /// The room's last message so far, if it keeps history and has some.
+    /// The room's last message so far, or the place before the first; none if it keeps no history.
     pub(crate) top: Option<Position>,
     /// When the last member left; the room is given up a while later.
     pub(crate) empty_since: Option<Instant>,
@@ -108,7 +108,8 @@ impl RoomEntry {
         let stream = Rc::new(sse::event(Some("reset"), None, &reply::reset_data(room)));
         for (_, member) in self.members.iter().filter(|(_, member)| member.held.is_none()) {
             let bytes = match member.form {
-                WireForm::WebSocketRaw => continue,
+                // Raw mode has no word for it; a poll finds out when it is repeated.
+                WireForm::WebSocketRaw | WireForm::Poll => continue,
                 WireForm::WebSocketJson => &websocket,
                 WireForm::Sse | WireForm::SseJson => &stream,
             };
@@ -125,7 +126,7 @@ impl Member {
         let publication = push.publication();
         let id_of_stream = self.cursor.as_ref().zip(publication.position).and_then(|(cursor, position)| {
             cursor.advance(&publication.room, position);
-            cursor.field()
+            cursor.field().filter(|_| self.form.is_sse())
         });
         let with_id = self.cursor.is_none();
         let id = id_of_stream.map_or(Ok(()), |id| self.outbox.push(Entry::Reply(id)));
@@ -145,7 +146,8 @@ impl Member {
         let Some(held) = &self.held else { return true };
         let Some(after) = after else { return true };
         let first = held.messages.iter().find_map(|push| push.publication().position);
-        first.is_none_or(|first| first <= after || after.is_followed_by(first)) && !(held.incomplete && first.is_none())
+        first.is_none_or(|first| first <= after || after.is_followed_by(first))
+            && !(held.incomplete && first.is_none())
     }
 
     /// Lets messages through, beginning with those that were held and come after `after`.

@@ -67,7 +67,7 @@ pub enum ShardMessage {
 pub struct Confirmation {
     pub(crate) room: Room,
     pub(crate) stay: u32,
-    /// The room's last message so far, if it keeps history and has some.
+    /// The room's last message so far, or the place before the first; none if it keeps no history.
     pub(crate) top: Option<Position>,
 }
 
@@ -199,7 +199,7 @@ impl Router {
                 (Consequence::Unsubscribe, _) => unsubscribe.push(room),
                 (Consequence::Confirm, Interest::Wanted { stay }) => {
                     let tracker = self.directory.get(room.as_str()).and_then(|entry| entry.tracker.as_ref());
-                    let top = tracker.and_then(Tracker::last);
+                    let top = tracker.map(Tracker::start);
                     confirmed.push(Confirmation { room, stay, top });
                 }
                 _ => {}
@@ -308,7 +308,7 @@ impl Router {
         for room in rooms {
             let Some(entry) = self.directory.get_mut(room.as_str()) else { continue };
             entry.confirmed = true;
-            let top = entry.tracker.as_ref().and_then(Tracker::last);
+            let top = entry.tracker.as_ref().map(Tracker::start);
             for (shard, stay) in &entry.shards {
                 per_shard[*shard].push(Confirmation { room: room.clone(), stay: *stay, top });
             }

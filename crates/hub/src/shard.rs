@@ -9,8 +9,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_protocol::{ConnectionId, Position, Push, Room, WireForm};
-use tokio::sync::{Notify, oneshot};
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::{Notify, oneshot};
 
 use crate::cursor::StreamCursor;
 use crate::outbox::Outbox;
@@ -86,15 +86,14 @@ impl Shard {
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
         let held = Some(Held::default());
-        let key =
-            entry.members.insert(Member {
-                connection,
-                form,
-                outbox: Rc::clone(outbox),
-                cursor: cursor.cloned(),
-                held,
-                waiting: None,
-            });
+        let key = entry.members.insert(Member {
+            connection,
+            form,
+            outbox: Rc::clone(outbox),
+            cursor: cursor.cloned(),
+            held,
+            waiting: None,
+        });
         self.stats.members.add(1);
         Membership { shard: Rc::clone(self), room: room.clone(), key }
     }
@@ -224,21 +223,26 @@ impl Membership {
         &self.room
     }
 
-    /// Completes when the broker has confirmed the room: from then on nothing is missed. Gives the
-    /// room's last position so far.
-    pub fn confirmation(&self) -> impl Future<Output = Option<Position>> + use<> {
+    /// Completes when the broker has confirmed the room: from then on nothing is missed.
+    pub fn confirmation(&self) -> impl Future<Output = ()> + use<> {
         let (shard, room, key) = (Rc::clone(&self.shard), self.room.clone(), self.key);
         poll_fn(move |context| {
             let mut rooms = shard.rooms.borrow_mut();
             // A member that has left meanwhile waits for nothing.
-            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(None) };
+            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(()) };
             if entry.live {
-                return Poll::Ready(entry.top);
+                return Poll::Ready(());
             }
-            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(None) };
+            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(()) };
             member.waiting = Some(context.waker().clone());
             Poll::Pending
         })
+    }
+
+    /// Where a member begins that asks for nothing earlier: after the room's last message so far. None
+    /// in a room without history.
+    pub fn start(&self) -> Option<Position> {
+        self.shard.rooms.borrow().get(&self.room).and_then(|entry| entry.top)
     }
 
     /// Gives the client a message that came before it was released.

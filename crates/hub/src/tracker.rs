@@ -23,6 +23,8 @@ const WAITING_MESSAGES_MAX: usize = 1024;
 pub(crate) struct Tracker {
     /// The last message that was let through; none before the first read.
     last: Option<Position>,
+    /// There is no history, but there was; members have been told.
+    gone: bool,
     recent: VecDeque<Arc<Push>>,
     recent_bytes: usize,
     reading: Option<Reading>,
@@ -108,11 +110,14 @@ impl Tracker {
     pub(crate) fn read(&mut self, page: HistoryPage) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(last) = self.last else { return self.first_read(page) };
-        if !page.continues(last) {
-            outcome.reset = !last.is_before_everything() || page.top.is_some();
-            outcome.lost = page.top.filter(|top| top.epoch == last.epoch && top.offset < last.offset).map(|_| last);
+        let still_gone = self.gone && page.gone && last.is_before_everything();
+        if !page.continues(last) && !still_gone {
+            outcome.reset = true;
+            outcome.lost =
+                page.top.filter(|top| top.epoch == last.epoch && top.offset < last.offset).map(|_| last);
             self.begin_anew();
         }
+        self.gone = page.gone;
         let read_up_to = page.messages.last().and_then(|message| message.position);
         for message in page.messages {
             let push = Arc::new(Push::new(message));
@@ -132,6 +137,7 @@ impl Tracker {
 
     /// Nobody has been given anything yet: the page is where the room stands.
     fn first_read(&mut self, page: HistoryPage) -> Outcome {
+        self.gone = page.gone;
         for message in page.messages {
             self.let_through(&Arc::new(Push::new(message)));
         }
@@ -179,7 +185,8 @@ impl Tracker {
             return Some(Vec::new());
         }
         let position = |push: &Arc<Push>| push.publication().position;
-        let first = self.recent.iter().position(|push| position(push).is_some_and(|p| after.is_followed_by(p)))?;
+        let first =
+            self.recent.iter().position(|push| position(push).is_some_and(|p| after.is_followed_by(p)))?;
         Some(self.recent.iter().skip(first).cloned().collect())
     }
 }

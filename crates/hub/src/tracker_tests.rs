@@ -19,7 +19,7 @@ fn push(position: Position) -> Arc<Push> {
 }
 
 fn page(top: Option<Position>, messages: &[Position]) -> HistoryPage {
-    HistoryPage { top, messages: messages.iter().copied().map(message).collect() }
+    HistoryPage { top, gone: false, messages: messages.iter().copied().map(message).collect() }
 }
 
 /// A tracker that has let everything through up to `at(last)`.
@@ -91,10 +91,11 @@ fn a_new_epoch_is_a_reset() {
 fn history_that_is_gone_is_a_reset_once() {
     let mut t = tracker(3);
     assert_eq!(t.subscribed(), Some(at(3)));
-    let outcome = t.read(page(None, &[]));
+    let gone = || HistoryPage { gone: true, ..page(None, &[]) };
+    let outcome = t.read(gone());
     assert!(outcome.reset && outcome.lost.is_none() && !t.is_reading());
     t.subscribed();
-    assert!(!t.read(page(None, &[])).reset);
+    assert!(!t.read(gone()).reset);
     assert_eq!(t.receive(&push(Position { epoch: 9, offset: 0 })), Step::Deliver);
 }
 

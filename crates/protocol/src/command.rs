@@ -50,6 +50,17 @@ pub enum Command {
         payload: Payload,
         /// Whether the sender gets its own message; the namespace decides where nothing is said.
         echo: Option<bool>,
+        /// The idempotency key.
+        key: Option<String>,
+    },
+    /// Read the history of a room.
+    History {
+        /// Which room.
+        room: Room,
+        /// The id of the last message that is not wanted, as it was given.
+        after: Option<String>,
+        /// How many messages.
+        limit: Option<usize>,
     },
     /// Ask whether anybody is there; also a sign of life.
     Ping,
@@ -83,6 +94,9 @@ struct Fields<'a> {
     echo: Option<bool>,
     #[serde(borrow)]
     after: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+    limit: Option<usize>,
 }
 
 /// A member that is there counts even if it is `null`: `"data":null` is a message.
@@ -101,6 +115,7 @@ impl Request {
             "subscribe" => fields.subscribe(),
             "unsubscribe" => fields.room().map(|room| Command::Unsubscribe { room }),
             "publish" => fields.publish(frame),
+            "history" => fields.history(),
             "ping" => Ok(Command::Ping),
             "" => Err("the member \"type\" is missing".to_owned()),
             other => Err(unknown_type(other)),
@@ -124,7 +139,19 @@ impl Fields<'_> {
 
     fn publish(&self, frame: &Bytes) -> Result<Command, String> {
         let event = EventName::parse(self.event.as_deref().unwrap_or_default()).map_err(|e| e.to_string())?;
-        Ok(Command::Publish { room: self.room()?, event, payload: self.payload(frame)?, echo: self.echo })
+        let key = self.key.as_deref().map(str::to_owned);
+        Ok(Command::Publish {
+            room: self.room()?,
+            event,
+            payload: self.payload(frame)?,
+            echo: self.echo,
+            key,
+        })
+    }
+
+    fn history(&self) -> Result<Command, String> {
+        let after = self.after.as_deref().map(str::to_owned);
+        Ok(Command::History { room: self.room()?, after, limit: self.limit })
     }
 
     fn payload(&self, frame: &Bytes) -> Result<Payload, String> {
@@ -155,7 +182,7 @@ fn reference(frame: &Bytes, raw: Option<&RawValue>) -> Result<Option<Ref>, Comma
 
 fn unknown_type(kind: &str) -> String {
     let shown: String = kind.chars().take(40).collect();
-    format!("unknown type {shown:?}; known are subscribe, unsubscribe, publish and ping")
+    format!("unknown type {shown:?}; known are subscribe, unsubscribe, publish, history and ping")
 }
 
 fn bad(reference: Option<Ref>, message: String) -> CommandError {
@@ -190,6 +217,7 @@ mod tests {
                 event: EventName::parse("e").unwrap(),
                 payload: Payload::new(PayloadKind::Json, r#"{"x": [1, 2]}"#),
                 echo: Some(false),
+                key: None,
             }
         );
         assert_eq!(parse(r#"{"type":"ping","new":1}"#).unwrap().command, Command::Ping);

@@ -23,13 +23,21 @@ pub enum WireForm {
     Sse,
     /// One SSE event with the JSON object as data.
     SseJson,
+    /// The JSON object alone, for the list in the answer to a long-poll.
+    Poll,
 }
 
 impl WireForm {
     /// Every form; the place of each is its number.
-    pub const ALL: [Self; 4] = [Self::WebSocketRaw, Self::WebSocketJson, Self::Sse, Self::SseJson];
+    pub const ALL: [Self; 5] =
+        [Self::WebSocketRaw, Self::WebSocketJson, Self::Sse, Self::SseJson, Self::Poll];
     /// How many forms there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// Whether it is a stream of Server-Sent Events.
+    pub fn is_sse(self) -> bool {
+        matches!(self, Self::Sse | Self::SseJson)
+    }
 
     /// A short name for metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +46,7 @@ impl WireForm {
             Self::WebSocketJson => "websocket_json",
             Self::Sse => "sse",
             Self::SseJson => "sse_json",
+            Self::Poll => "poll",
         }
     }
 }
@@ -69,8 +78,7 @@ impl Push {
 
     /// The bytes of one wire form, without the `id:` field of an SSE event.
     pub fn form_without_id(&self, form: WireForm) -> &Bytes {
-        let is_sse = matches!(form, WireForm::Sse | WireForm::SseJson);
-        if !is_sse || self.publication.position.is_none() {
+        if !form.is_sse() || self.publication.position.is_none() {
             return self.form(form);
         }
         self.without_id[form as usize].get_or_init(|| encode_sse(&self.publication, form, None))
@@ -82,6 +90,7 @@ fn encode(publication: &Publication, form: WireForm) -> Bytes {
         WireForm::WebSocketRaw => websocket_raw(publication),
         WireForm::WebSocketJson => ws_frame::text(&message_json(publication)),
         WireForm::Sse | WireForm::SseJson => encode_sse(publication, form, publication.position),
+        WireForm::Poll => message_json(publication).into(),
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::command::Ref;
-use crate::{ConnectionId, Position, Room};
+use crate::encoded::message_json;
+use crate::{ConnectionId, Position, Publication, Room};
 
 /// The class of an error, as `code` in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,6 +153,36 @@ pub fn goodbye(reason: &str, reconnect_ms: u64) -> Bytes {
         reconnect_ms: u64,
     }
     text(&Goodbye { r#type: "goodbye", reason, reconnect_ms })
+}
+
+/// `history`: a part of a room's history; `id` is the room's last position.
+pub fn history(
+    room: &Room,
+    id: Option<Position>,
+    messages: &[Publication],
+    reference: Option<&Ref>,
+) -> Bytes {
+    #[derive(Serialize)]
+    struct History<'a> {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        r#ref: Option<&'a RawValue>,
+        room: &'a str,
+        id: Option<String>,
+        messages: Vec<Box<RawValue>>,
+    }
+    let id = id.map(|position| position.to_string());
+    let messages = messages.iter().filter_map(|message| {
+        let json = String::from_utf8(message_json(message)).ok()?;
+        RawValue::from_string(json).ok()
+    });
+    text(&History {
+        r#type: "history",
+        r#ref: raw(reference),
+        room: room.as_str(),
+        id,
+        messages: messages.collect(),
+    })
 }
 
 /// `reset`: messages of the room are missing, and history could not cover the gap.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
-use roomcast_broker::{Broker, EventSender, MemoryBroker, event_queue};
+use roomcast_broker::{Broker, EventSender, MemoryBroker, SharedRetention, event_queue};
 use roomcast_broker_redis::RedisBroker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
@@ -35,6 +35,7 @@ pub(crate) type Reload = Box<dyn Fn() -> Result<Config, Vec<ConfigError>>>;
 struct Replaceable {
     settings: Arc<ArcSwap<Settings>>,
     http: Arc<ArcSwap<HttpSettings>>,
+    retention: SharedRetention,
 }
 
 /// Runs a node until it is told to end.
@@ -53,7 +54,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let started = Instant::now();
     let node = NodeId(fastrand::u64(1..));
     let (events, event_receiver) = event_queue();
-    let (broker, driver) = broker(&config, node, events);
+    let retention = Arc::new(ArcSwap::from_pointee(config.session.namespaces.retention()));
+    let (broker, driver) = broker(&config, node, events, Arc::clone(&retention));
     let hub = Arc::new(HubStatus::default());
     let count = core_count(config.cores);
     let (router_queues, shard_queues) = queues(count);
@@ -65,6 +67,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
         http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
+        retention,
     };
     let shared = Shared {
         node,
@@ -111,6 +114,7 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
         match reload() {
             Ok(config) => {
                 let config = with_node_name(config);
+                replaceable.retention.store(Arc::new(config.session.namespaces.retention()));
                 replaceable.settings.store(Arc::new(config.session));
                 replaceable.http.store(Arc::new(config.http));
                 info!("configuration loaded anew: origins, limits and namespaces hold from now on");
@@ -155,14 +159,19 @@ fn core_count(configured: usize) -> usize {
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn broker(config: &Config, node: NodeId, events: EventSender) -> (Arc<dyn Broker>, Driver) {
+fn broker(
+    config: &Config,
+    node: NodeId,
+    events: EventSender,
+    retention: SharedRetention,
+) -> (Arc<dyn Broker>, Driver) {
     match &config.redis {
         Some(redis) => {
-            let (broker, driver) = RedisBroker::new(redis.clone(), node, events);
+            let (broker, driver) = RedisBroker::new(redis.clone(), node, events, retention);
             (Arc::new(broker), Box::pin(driver))
         }
         None => {
-            let (broker, driver) = MemoryBroker::new(events);
+            let (broker, driver) = MemoryBroker::new(events, retention);
             (Arc::new(broker), Box::pin(driver))
         }
     }

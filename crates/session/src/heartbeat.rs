@@ -48,22 +48,18 @@ impl Pulse {
         self.seen.set(true);
     }
 
-    fn is_sse(&self) -> bool {
-        matches!(self.form, WireForm::Sse | WireForm::SseJson)
-    }
-
     fn beat(&self) -> Beat {
         if self.outbox.is_closing() {
             return Beat::Closing;
         }
         // An SSE client cannot answer; that it takes what is written is all that can be seen.
-        let alive = self.seen.take() || (self.is_sse() && self.outbox.take_progress());
+        let alive = self.seen.take() || (self.form.is_sse() && self.outbox.take_progress());
         self.silent.set(if alive { 0 } else { self.silent.get() + 1 });
         if self.silent.get() >= SILENT_HEARTBEATS_MAX {
             self.outbox.abort(Close::SILENT);
             return Beat::Silent;
         }
-        let ping = if self.is_sse() { sse::PING } else { ws_frame::EMPTY_PING };
+        let ping = if self.form.is_sse() { sse::PING } else { ws_frame::EMPTY_PING };
         match self.outbox.push(Entry::Reply(Bytes::from_static(ping))) {
             Ok(()) => Beat::Pinged,
             Err(_) => {
@@ -78,7 +74,7 @@ impl Pulse {
         let reconnect_ms = reconnect.as_millis() as u64;
         let goodbye = reply::goodbye(reason, reconnect_ms);
         let last = match self.form {
-            WireForm::WebSocketRaw => None,
+            WireForm::WebSocketRaw | WireForm::Poll => None,
             WireForm::WebSocketJson => Some(ws_frame::text(&goodbye)),
             WireForm::Sse | WireForm::SseJson => Some(sse::farewell(reconnect_ms, &goodbye)),
         };

@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use roomcast_protocol::{EventName, Payload, Position, Publication, Room};
+use roomcast_broker::KEY_BYTES_MAX;
+use roomcast_protocol::{ErrorCode, EventName, Payload, Position, Publication, Room};
 use tracing::debug;
 
 use crate::core::Core;
@@ -16,24 +17,34 @@ impl Core {
         room: Room,
         event: Option<EventName>,
         payload: Payload,
+        key: Option<String>,
     ) -> Result<Option<Position>, Refusal> {
         self.stats().received_http.add(1);
         self.stats().received_bytes.add(payload.bytes.len() as u64);
         let client = Client { user: None, connection: None };
-        self.publish(client, Draft { room, event, payload, echo: true }).await
+        self.publish(client, Draft { room, event, payload, echo: true }, key).await
     }
 
     pub(crate) async fn publish(
         &self,
         client: Client<'_>,
         draft: Draft,
+        key: Option<String>,
     ) -> Result<Option<Position>, Refusal> {
+        if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+            let message = format!("an idempotency key may have {KEY_BYTES_MAX} bytes at most");
+            return Err(Refusal::new(ErrorCode::BadRequest, message));
+        }
         let publication = rules::publication(&self.settings(), client, draft, now_us())?;
-        self.hand_over(publication).await
+        self.hand_over(publication, key.filter(|key| !key.is_empty())).await
     }
 
-    async fn hand_over(&self, publication: Publication) -> Result<Option<Position>, Refusal> {
-        match self.broker().publish(publication).await {
+    async fn hand_over(
+        &self,
+        publication: Publication,
+        key: Option<String>,
+    ) -> Result<Option<Position>, Refusal> {
+        match self.broker().publish(publication, key).await {
             Ok(position) => {
                 self.stats().published.add(1);
                 Ok(position)

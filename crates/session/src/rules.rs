@@ -33,16 +33,22 @@ pub(crate) fn may_subscribe(
     room: &Room,
     joined: usize,
 ) -> Result<(), Refusal> {
+    may_read(client, room)?;
+    let limit = settings.rooms_per_connection;
+    if joined >= limit {
+        let message = format!("a connection may be in {limit} rooms at most; unsubscribe from one first");
+        return Err(Refusal::new(ErrorCode::RoomLimit, message));
+    }
+    Ok(())
+}
+
+/// Whether the client may see the messages of `room`.
+pub(crate) fn may_read(client: Client<'_>, room: &Room) -> Result<(), Refusal> {
     if let Some(owner) = room.owner()
         && client.user.is_none_or(|user| **user != *owner)
     {
         let message = format!("{room} is the personal room of a user, who alone may subscribe to it");
         return Err(Refusal::new(ErrorCode::Forbidden, message));
-    }
-    let limit = settings.rooms_per_connection;
-    if joined >= limit {
-        let message = format!("a connection may be in {limit} rooms at most; unsubscribe from one first");
-        return Err(Refusal::new(ErrorCode::RoomLimit, message));
     }
     Ok(())
 }
@@ -85,7 +91,8 @@ mod tests {
     use roomcast_protocol::NodeId;
 
     fn settings() -> Settings {
-        let namespace = |max_message_bytes, publish| Namespace { max_message_bytes, publish, echo: None };
+        let namespace =
+            |max_message_bytes, publish| Namespace { max_message_bytes, publish, ..Namespace::default() };
         Settings {
             node: "n".into(),
             heartbeat: Duration::from_secs(30),

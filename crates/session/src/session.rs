@@ -5,16 +5,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use roomcast_hub::{Entry, Membership, Outbox};
+use roomcast_hub::{Entry, Membership, Outbox, StreamCursor};
 use roomcast_protocol::command::{Ref, Request};
 use roomcast_protocol::reply::{self, Verdict};
 use roomcast_protocol::wire::{sse, ws_frame};
-use roomcast_protocol::{Close, Command, ConnectionId, ErrorCode, Payload, PayloadKind, Room, WireForm};
+use roomcast_protocol::{
+    Close, Command, ConnectionId, Cursor, ErrorCode, Payload, PayloadKind, Room, WireForm,
+};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::Core;
 use crate::heartbeat::Pulse;
 use crate::refusal::Refusal;
+use crate::resume::{self, Plan};
 use crate::rules::{self, Client, Draft};
 
 /// How long a subscription may wait for the broker's confirmation. Longer than a reconnect after a
@@ -35,30 +39,41 @@ pub struct Session {
     echo: Option<bool>,
     outbox: Rc<Outbox>,
     pulse: Rc<Pulse>,
-    memberships: RefCell<Vec<Membership>>,
+    /// Of streams and polls, whose positions speak of all their rooms at once.
+    cursor: Option<Rc<StreamCursor>>,
+    joined: RefCell<Vec<Joined>>,
+}
+
+/// One room that the client is in.
+#[derive(Debug)]
+struct Joined {
+    membership: Rc<Membership>,
+    /// Gives the client what it has missed; ended with the membership.
+    catching_up: Option<AbortOnDropHandle<()>>,
 }
 
 impl Session {
-    /// Begins a conversation. Nothing is sent before [`greet`](Self::greet).
-    pub fn new(core: &Rc<Core>, form: WireForm, echo: Option<bool>) -> Self {
+    /// Begins a conversation about `rooms` rooms. Nothing is sent before [`greet`](Self::greet).
+    pub fn new(core: &Rc<Core>, form: WireForm, echo: Option<bool>, rooms: usize) -> Self {
         let stats = core.stats();
         stats.connections[form as usize].add(1);
         stats.opened[form as usize].add(1);
         let outbox = Rc::new(Outbox::new(core.settings().outbox_bytes, form, stats.clone()));
         let pulse = Rc::new(Pulse::new(Rc::clone(&outbox), form));
-        core.register(&pulse);
+        // A poll is answered sooner than it could be asked for a sign of life.
+        if form != WireForm::Poll {
+            core.register(&pulse);
+        }
+        // With one room the ids of its messages are the cursor, and the same for everybody.
+        let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
+        let cursor = needs_cursor.then(Rc::default);
         let (core, id) = (Rc::clone(core), core.next_id());
-        Self { core, id, form, echo, outbox, pulse, memberships: RefCell::default() }
+        Self { core, id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
     }
 
     /// What is to be written to the client.
     pub fn outbox(&self) -> &Rc<Outbox> {
         &self.outbox
-    }
-
-    /// The connection's id.
-    pub fn id(&self) -> ConnectionId {
-        self.id
     }
 
     /// What all conversations of the core share.
@@ -80,27 +95,78 @@ impl Session {
         timeout(CONFIRMATION_LIMIT, self.confirmed()).await.map_err(|_| Refusal::unavailable())
     }
 
-    /// Says hello, tells the rooms that were joined, and lets their messages through. `resuming` is
-    /// whether the client said where it had stopped.
-    pub fn greet(&self, resuming: bool) {
-        let memberships = self.memberships.borrow();
+    /// Says hello, tells how each room begins, and lets messages through: first what was missed since
+    /// `after`, the cursor where the client had stopped. Gives the rooms where history could not cover
+    /// the gap.
+    pub async fn greet(&self, after: Option<&str>) -> Vec<Room> {
+        let memberships: Vec<_> =
+            self.joined.borrow().iter().map(|joined| Rc::clone(&joined.membership)).collect();
+        let mut plans = Vec::with_capacity(memberships.len());
+        for membership in memberships {
+            let plan = self.plan(&membership, after).await;
+            plans.push((membership, plan));
+        }
         let settings = self.core.settings();
         match self.form {
-            WireForm::WebSocketRaw => {}
+            WireForm::WebSocketRaw | WireForm::Poll => {}
             WireForm::WebSocketJson => {
                 self.reply(&reply::welcome(self.id, &settings.node, None, settings.client_heartbeat_s()));
-                for membership in &*memberships {
-                    self.reply(&reply::subscribed(membership.room(), None, verdict(resuming), None));
+                for (membership, plan) in &plans {
+                    let id = membership.start();
+                    self.reply(&reply::subscribed(membership.room(), id, plan.verdict, None));
                 }
             }
             WireForm::Sse | WireForm::SseJson => {
-                let rooms: Vec<_> =
-                    memberships.iter().map(|m| (m.room().clone(), verdict(resuming))).collect();
+                let rooms: Vec<_> = plans.iter().map(|(m, plan)| (m.room().clone(), plan.verdict)).collect();
                 let connected = reply::connected(self.id, &settings.node, None, &rooms);
-                self.send(sse::greeting(settings.sse_retry.as_millis() as u64, &connected));
+                let retry_ms = settings.sse_retry.as_millis() as u64;
+                self.send(sse::greeting(retry_ms, self.first_cursor(&plans).as_ref(), &connected));
             }
         }
-        memberships.iter().for_each(Membership::release);
+        if let Some(cursor) = &self.cursor {
+            for (membership, plan) in &plans {
+                plan.start.inspect(|start| cursor.advance(membership.room(), *start));
+            }
+        }
+        let missed = plans.iter().filter(|(_, plan)| plan.verdict.missed);
+        let missed = missed.map(|(membership, _)| membership.room().clone()).collect();
+        for (membership, plan) in plans {
+            self.begin(membership, plan);
+        }
+        missed
+    }
+
+    /// Where the client stands in all its rooms, if any keeps history.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor.as_ref()?.cursor()
+    }
+
+    /// The id of the event `connected`: what a client sends back that is cut off before any message.
+    fn first_cursor(&self, plans: &[(Rc<Membership>, Plan)]) -> Option<Cursor> {
+        let mut starts = plans.iter().filter_map(|(m, plan)| Some((m.room(), plan.start?))).peekable();
+        starts.peek()?;
+        if self.cursor.is_some() {
+            return Some(Cursor::over(starts));
+        }
+        starts.next().map(|(_, start)| Cursor::single(start))
+    }
+
+    async fn plan(&self, membership: &Membership, after: Option<&str>) -> Plan {
+        resume::plan(self.core.shard(), membership.room(), membership.start(), after).await
+    }
+
+    /// Lets messages through as planned. What was missed goes out no faster than the client takes it.
+    fn begin(&self, membership: Rc<Membership>, plan: Plan) {
+        if plan.missed.is_none() {
+            return membership.release(plan.start);
+        }
+        let (shard, outbox) = (Rc::clone(self.core.shard()), Rc::clone(&self.outbox));
+        let room = membership.room().clone();
+        let task = tokio::task::spawn_local(resume::catch_up(shard, membership, outbox, self.form, plan));
+        let mut all = self.joined.borrow_mut();
+        if let Some(joined) = all.iter_mut().find(|joined| *joined.membership.room() == room) {
+            joined.catching_up = Some(AbortOnDropHandle::new(task));
+        }
     }
 
     /// A whole message has come from the client.
@@ -124,11 +190,13 @@ impl Session {
     /// Raw mode has no answers: a message that may not be published ends the conversation, one that
     /// cannot be published now is lost, as it would be on the network.
     async fn receive_raw(&self, text: bool, bytes: Bytes) -> Result<(), End> {
-        let Some(room) = self.memberships.borrow().first().map(|m| m.room().clone()) else { return Ok(()) };
+        let Some(room) = self.joined.borrow().first().map(|joined| joined.membership.room().clone()) else {
+            return Ok(());
+        };
         let kind = if text { PayloadKind::Untyped } else { PayloadKind::Bytes };
         let draft =
             Draft { echo: self.echo_in(&room, None), room, event: None, payload: Payload::new(kind, bytes) };
-        match self.core.publish(self.client(), draft).await {
+        match self.core.publish(self.client(), draft, None).await {
             Err(refusal) if refusal.code == ErrorCode::Forbidden => {
                 self.outbox.close(Close::new(4403, refusal.message));
                 Err(End)
@@ -150,15 +218,25 @@ impl Session {
         };
         let reference = reference.as_ref();
         let result = match command {
-            Command::Subscribe { room, after } => self.subscribe(&room, after.is_some(), reference).await,
+            Command::Subscribe { room, after } => self.subscribe(&room, after.as_deref(), reference).await,
             Command::Unsubscribe { room } => {
                 self.unsubscribe(&room, reference);
                 Ok(())
             }
-            Command::Publish { room, event, payload, echo } => {
+            Command::Publish { room, event, payload, echo, key } => {
                 let echo = self.echo_in(&room, echo);
-                let result = self.core.publish(self.client(), Draft { room, event, payload, echo }).await;
+                let result =
+                    self.core.publish(self.client(), Draft { room, event, payload, echo }, key).await;
                 result.map(|position| self.reply(&reply::ok(position, reference)))
+            }
+            Command::History { room, after, limit } => {
+                match self.core.history(&room, after.as_deref(), limit).await {
+                    Ok(page) => {
+                        self.reply(&reply::history(&room, page.top, &page.messages, reference));
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                }
             }
             Command::Ping => {
                 self.reply(&reply::pong(reference));
@@ -170,16 +248,24 @@ impl Session {
         }
     }
 
-    async fn subscribe(&self, room: &Room, resuming: bool, reference: Option<&Ref>) -> Result<(), Refusal> {
-        if self.position_of(room).is_none() {
-            self.enter(room)?;
-            if timeout(CONFIRMATION_LIMIT, self.confirmed()).await.is_err() {
-                self.exit(room);
-                return Err(Refusal::unavailable());
-            }
+    async fn subscribe(
+        &self,
+        room: &Room,
+        after: Option<&str>,
+        reference: Option<&Ref>,
+    ) -> Result<(), Refusal> {
+        if let Some(membership) = self.membership(room) {
+            self.reply(&reply::subscribed(room, membership.start(), Verdict::default(), reference));
+            return Ok(());
         }
-        self.reply(&reply::subscribed(room, None, verdict(resuming), reference));
-        self.memberships.borrow().iter().filter(|m| m.room() == room).for_each(Membership::release);
+        let membership = self.enter(room)?;
+        if timeout(CONFIRMATION_LIMIT, membership.confirmation()).await.is_err() {
+            self.exit(room);
+            return Err(Refusal::unavailable());
+        }
+        let plan = self.plan(&membership, after).await;
+        self.reply(&reply::subscribed(room, membership.start(), plan.verdict, reference));
+        self.begin(membership, plan);
         Ok(())
     }
 
@@ -188,34 +274,35 @@ impl Session {
         self.reply(&reply::unsubscribed(room, reference));
     }
 
-    /// Becomes a member, unless the client is one already.
-    fn enter(&self, room: &Room) -> Result<(), Refusal> {
-        if self.position_of(room).is_some() {
-            return Ok(());
-        }
-        let joined = self.memberships.borrow().len();
-        rules::may_subscribe(&self.core.settings(), self.client(), room, joined)?;
-        let membership = self.core.shard().join(room, self.id, self.form, &self.outbox);
-        self.memberships.borrow_mut().push(membership);
-        Ok(())
+    /// Becomes a member.
+    fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
+        let count = self.joined.borrow().len();
+        rules::may_subscribe(&self.core.settings(), self.client(), room, count)?;
+        let membership = self.core.shard().join(room, self.id, self.form, &self.outbox, self.cursor.as_ref());
+        let membership = Rc::new(membership);
+        self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
+        Ok(membership)
     }
 
     fn exit(&self, room: &Room) {
-        if let Some(position) = self.position_of(room) {
-            self.memberships.borrow_mut().remove(position);
+        let mut all = self.joined.borrow_mut();
+        if let Some(place) = all.iter().position(|joined| joined.membership.room() == room) {
+            all.remove(place);
         }
     }
 
     /// Waits until every room is confirmed by the broker.
     async fn confirmed(&self) {
-        let confirmations: Vec<_> = self.memberships.borrow().iter().map(Membership::confirmation).collect();
+        let confirmations: Vec<_> =
+            self.joined.borrow().iter().map(|joined| joined.membership.confirmation()).collect();
         for confirmation in confirmations {
             confirmation.await;
         }
     }
 
-    fn position_of(&self, room: &Room) -> Option<usize> {
-        self.memberships.borrow().iter().position(|membership| membership.room() == room)
+    fn membership(&self, room: &Room) -> Option<Rc<Membership>> {
+        let all = self.joined.borrow();
+        all.iter().find(|joined| joined.membership.room() == room).map(|joined| Rc::clone(&joined.membership))
     }
 
     fn client(&self) -> Client<'_> {
@@ -239,11 +326,6 @@ impl Session {
             self.outbox.abort(Close::SLOW_CONSUMER);
         }
     }
-}
-
-/// No room keeps history yet: whoever wants to resume is told that the gap is not covered.
-fn verdict(resuming: bool) -> Verdict {
-    Verdict { resumed: false, missed: resuming }
 }
 
 impl Drop for Session {

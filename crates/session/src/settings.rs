@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use roomcast_broker::{Retention, RetentionTable};
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
@@ -43,6 +44,8 @@ pub struct Namespace {
     /// Whether senders get their own messages where they do not say; `None`: not in raw mode, yes
     /// in JSON mode.
     pub echo: Option<bool>,
+    /// How much is kept, if anything.
+    pub history: Option<Retention>,
 }
 
 /// Who may publish to a room.
@@ -56,7 +59,7 @@ pub enum PublishRule {
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self { max_message_bytes: 64 * 1024, publish: PublishRule::Anyone, echo: None }
+        Self { max_message_bytes: 64 * 1024, publish: PublishRule::Anyone, echo: None, history: None }
     }
 }
 
@@ -64,6 +67,12 @@ impl Namespaces {
     /// The options of a room.
     pub fn of(&self, room: &Room) -> &Namespace {
         room.namespace().and_then(|name| self.named.get(name)).unwrap_or(&self.default)
+    }
+
+    /// What the rooms keep, as brokers want to know it.
+    pub fn retention(&self) -> RetentionTable {
+        let named = self.named.iter().map(|(name, namespace)| (name.clone(), namespace.history));
+        RetentionTable { default: self.default.history, namespaces: named.collect() }
     }
 
     /// The longest payload of any room, in bytes.

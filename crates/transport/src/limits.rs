@@ -48,3 +48,9 @@ pub(crate) const BACKLOG: i32 = 4096;
 
 /// What a refused client is told to wait, in seconds.
 pub(crate) const RETRY_AFTER_S: u32 = 1;
+
+/// How long a poll waits that does not say. Below the idle limits of common proxies.
+pub(crate) const POLL_WAIT_DEFAULT: Duration = Duration::from_secs(25);
+
+/// How long a poll may wait at most.
+pub(crate) const POLL_WAIT_MAX: Duration = Duration::from_secs(55);

@@ -27,13 +27,20 @@ pub(crate) async fn answer(
     let event = EventName::parse(&query.event).map_err(|error| Problem::bad_request(error.to_string()))?;
     let max = context.core.settings().namespaces.of(&room).max_message_bytes;
     let kind = kind(request.headers());
+    let key = key(request.headers())?;
     let payload = payload(kind, read(request, &room, max).await?)?;
-    let position = context.core.publish_http(room, event, payload).await?;
+    let position = context.core.publish_http(room, event, payload, key).await?;
     let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::ACCEPTED;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+/// `Idempotency-Key`: the same key again publishes nothing and answers the first id.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().map(str::to_owned));
+    key.transpose().map_err(|_| Problem::bad_request("Idempotency-Key must be printable ASCII"))
 }
 
 /// What the sender says that the body is. `curl -d` says that it is a form, and never means it.

@@ -1,5 +1,7 @@
 //! Query parameters of the streams, the same for each.
 
+use std::str::FromStr;
+
 use hyper::Uri;
 use roomcast_protocol::Room;
 
@@ -18,6 +20,10 @@ pub(crate) struct Query {
     pub(crate) json: bool,
     /// `event=` of a publish.
     pub(crate) event: String,
+    /// `limit=` of a history.
+    pub(crate) limit: Option<usize>,
+    /// `wait=` of a poll, in seconds.
+    pub(crate) wait_s: Option<u64>,
 }
 
 impl Query {
@@ -36,6 +42,8 @@ impl Query {
                 "after" if !value.is_empty() => query.after = Some(value.into_owned()),
                 "echo" => query.echo = Some(boolean("echo", &value)?),
                 "format" => query.json = format(&value)?,
+                "limit" => query.limit = Some(number("limit", &value)?),
+                "wait" => query.wait_s = Some(number("wait", &value)?),
                 "event" => query.event = value.into_owned(),
                 _ => {}
             }
@@ -50,6 +58,10 @@ fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
         "false" | "0" => Ok(false),
         _ => Err(Problem::bad_request(format!("{name} must be true or false"))),
     }
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Result<T, Problem> {
+    value.parse().map_err(|_| Problem::bad_request(format!("{name} must be a whole number")))
 }
 
 fn format(value: &str) -> Result<bool, Problem> {
@@ -75,7 +87,9 @@ mod tests {
         assert_eq!(names, ["a", "b:1"]);
         assert_eq!((query.echo, query.json, query.after.as_deref()), (Some(true), true, Some("1-2")));
         assert_eq!(parse("").unwrap(), Query::default());
-        for wrong in ["room=", "room=a+b", "room=%00", "room=%ff", "echo=yes", "format=xml"] {
+        for wrong in
+            ["room=", "room=a+b", "room=%00", "room=%ff", "echo=yes", "format=xml", "limit=x", "wait=-1"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

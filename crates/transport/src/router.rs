@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::connection::Context;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::problem::Problem;
-use crate::{cors, publish, sse, ws};
+use crate::{cors, history, poll, publish, sse, ws};
 
 /// What `GET /` says: where to go on.
 const WELCOME: &str = "\
@@ -54,28 +54,39 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
     match request.uri().path() {
         "/ws" if method == Method::GET || method == Method::CONNECT => ws::open(request, context).await,
         "/sse" if method == Method::GET => sse::open(&request, context).await,
-        "/ws" | "/sse" => Err(Problem::method_not_allowed("GET")),
+        "/poll" if method == Method::GET => poll::answer(&request, context).await,
+        "/ws" | "/sse" | "/poll" => Err(Problem::method_not_allowed("GET")),
         "/" if method == Method::GET => Ok(welcome(&request)),
         "/" => Err(Problem::method_not_allowed("GET")),
-        path => match room_of_messages(path)? {
-            Some(room) if method == Method::POST => publish::answer(request, room, context).await,
-            Some(_) => Err(Problem::method_not_allowed("POST")),
-            None => {
-                Err(Problem::not_found("nothing is here; there are /ws, /sse and /rooms/{room}/messages"))
+        path => match room_resource(path)? {
+            Some((room, "messages")) if method == Method::POST => {
+                publish::answer(request, room, context).await
             }
+            Some((_, "messages")) => Err(Problem::method_not_allowed("POST")),
+            Some((room, "history")) if method == Method::GET => {
+                history::answer(&request, room, context).await
+            }
+            Some((_, "history")) => Err(Problem::method_not_allowed("GET")),
+            _ => Err(Problem::not_found(
+                "nothing is here; there are /ws, /sse, /poll, /rooms/{room}/messages and /rooms/{room}/history",
+            )),
         },
     }
 }
 
-/// The room in `/rooms/{room}/messages`.
-fn room_of_messages(path: &str) -> Result<Option<Room>, Problem> {
-    let Some(name) = path.strip_prefix("/rooms/").and_then(|rest| rest.strip_suffix("/messages")) else {
+/// Room and resource in `/rooms/{room}/{resource}`.
+fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem> {
+    let Some((name, resource)) = path.strip_prefix("/rooms/").and_then(|rest| rest.rsplit_once('/')) else {
         return Ok(None);
     };
+    if !matches!(resource, "messages" | "history") {
+        return Ok(None);
+    }
     let name = percent_decode_str(name)
         .decode_utf8()
         .map_err(|_| Problem::bad_request("the room's name is not UTF-8"))?;
-    Room::parse(&name).map(Some).map_err(|error| Problem::bad_request(error.to_string()))
+    let room = Room::parse(&name).map_err(|error| Problem::bad_request(error.to_string()))?;
+    Ok(Some((room, resource)))
 }
 
 fn welcome(request: &Request<Incoming>) -> Response<Body> {
@@ -96,10 +107,12 @@ mod tests {
 
     #[test]
     fn rooms_in_paths() {
-        let room = |path| room_of_messages(path).map(|room| room.map(|r| r.to_string()));
-        assert_eq!(room("/rooms/a/messages"), Ok(Some("a".into())));
-        assert_eq!(room("/rooms/chat%3A1/messages"), Ok(Some("chat:1".into())));
-        assert_eq!(room("/rooms/chat:1/messages"), Ok(Some("chat:1".into())));
+        let room = |path| {
+            room_resource(path).map(|found| found.map(|(room, resource)| format!("{room} {resource}")))
+        };
+        assert_eq!(room("/rooms/a/messages"), Ok(Some("a messages".into())));
+        assert_eq!(room("/rooms/chat%3A1/history"), Ok(Some("chat:1 history".into())));
+        assert_eq!(room("/rooms/chat:1/messages"), Ok(Some("chat:1 messages".into())));
         for nothing in ["/rooms/a", "/rooms/a/messages/", "/room/a/messages", "/x"] {
             assert_eq!(room(nothing), Ok(None), "{nothing}");
         }

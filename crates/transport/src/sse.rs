@@ -25,11 +25,13 @@ pub(crate) async fn open(
     if context.draining.is_cancelled() {
         return Err(Problem::unavailable("this node is shutting down; connect again"));
     }
-    let resuming = query.after.is_some() || request.headers().contains_key("last-event-id");
+    // What the browser remembers is newer than what the page once put into the URL.
+    let remembered = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let after = remembered.filter(|id| !id.is_empty()).or(query.after.as_deref());
     let form = if query.json { WireForm::SseJson } else { WireForm::Sse };
-    let session = Session::new(&context.core, form, None);
+    let session = Session::new(&context.core, form, None, query.rooms.len());
     session.join(&query.rooms).await?;
-    session.greet(resuming);
+    session.greet(after).await;
 
     let mut response = Response::new(Body::Stream(Box::new(session)));
     let headers = response.headers_mut();

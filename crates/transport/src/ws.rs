@@ -54,7 +54,7 @@ pub(crate) async fn open(
         return Err(Problem::unavailable("this node is shutting down; connect again"));
     }
     let form = if json { WireForm::WebSocketJson } else { WireForm::WebSocketRaw };
-    let session = Session::new(&context.core, form, query.echo);
+    let session = Session::new(&context.core, form, query.echo, query.rooms.len());
     session.join(&query.rooms).await?;
 
     let settings = context.core.settings();
@@ -65,7 +65,7 @@ pub(crate) async fn open(
     if !json && query.rooms.is_empty() {
         session.outbox().close(Close::ROOM_REQUIRED);
     }
-    session.greet(query.after.is_some());
+    session.greet(query.after.as_deref()).await;
     context.tasks.spawn_local(converse(on_upgrade, session, message_bytes_max));
     Ok(response)
 }

@@ -86,13 +86,14 @@ local function renew(room, seen)
   return 1
 end
 
--- The last id, or '', and then ids and envelopes in turn: with after the oldest behind it, without it
+-- The last id, or '' or 'gone', and then ids and envelopes in turn: with after the oldest behind it, without it
 -- the newest.
 local function history(room, after, limit)
-  local stream = '{' .. room .. '}:s'
+  local base = '{' .. room .. '}'
+  local stream = base .. ':s'
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   if #last == 0 then
-    return { '' }
+    return { redis.call('EXISTS', base .. ':e') == 1 and 'gone' or '' }
   end
   local answer = { last[1][1] }
   if limit <= 0 then

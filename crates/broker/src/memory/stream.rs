@@ -30,7 +30,13 @@ struct Keys {
 impl Stream {
     /// A room without history yet; `now_ms` since 1970 becomes its epoch.
     pub(super) fn new(now_ms: u64) -> Self {
-        Self { epoch: now_ms, next_offset: 0, messages: VecDeque::new(), expires: None, keys: Keys::default() }
+        Self {
+            epoch: now_ms,
+            next_offset: 0,
+            messages: VecDeque::new(),
+            expires: None,
+            keys: Keys::default(),
+        }
     }
 
     /// What a publication with this key was answered before.
@@ -46,7 +52,13 @@ impl Stream {
     }
 
     /// Appends a message, and gives its position.
-    pub(super) fn append(&mut self, publication: &mut Publication, retention: Retention, now: Instant, now_ms: u64) -> Position {
+    pub(super) fn append(
+        &mut self,
+        publication: &mut Publication,
+        retention: Retention,
+        now: Instant,
+        now_ms: u64,
+    ) -> Position {
         if self.expires.is_some_and(|expires| expires <= now) {
             self.begin_anew(now_ms);
         }
@@ -82,9 +94,9 @@ impl Stream {
 
     /// A part of the history.
     pub(super) fn page(&self, after: Option<Position>, limit: usize, now: Instant) -> HistoryPage {
-        let gone = self.next_offset == 0 || self.expires.is_some_and(|expires| expires <= now);
-        if gone {
-            return HistoryPage::default();
+        let is_over = self.expires.is_some_and(|expires| expires <= now);
+        if self.next_offset == 0 || is_over {
+            return HistoryPage { gone: is_over, ..HistoryPage::default() };
         }
         let limit = limit.min(PAGE_MESSAGES_MAX);
         let skip = match after {
@@ -92,7 +104,11 @@ impl Stream {
             None => self.messages.len().saturating_sub(limit),
         };
         let top = Some(Position { epoch: self.epoch, offset: self.next_offset - 1 });
-        HistoryPage { top, messages: self.messages.iter().skip(skip).take(limit).cloned().collect() }
+        HistoryPage {
+            top,
+            gone: false,
+            messages: self.messages.iter().skip(skip).take(limit).cloned().collect(),
+        }
     }
 }
 
@@ -150,7 +166,7 @@ mod tests {
         let mut stream = Stream::new(50);
         append(&mut stream, now);
         let later = now + RETENTION.ttl;
-        assert_eq!(stream.page(None, 10, later).top, None);
+        assert!(stream.page(None, 10, later).gone);
         assert_eq!(append(&mut stream, later), Position { epoch: 100, offset: 0 });
         assert!(!stream.is_over(later) && stream.is_over(later + RETENTION.ttl));
     }

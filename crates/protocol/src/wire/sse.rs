@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::Position;
+use crate::{Cursor, Position};
 
 /// A comment that keeps proxies and peers awake.
 pub const PING: &[u8] = b": ping\n\n";
@@ -29,9 +29,13 @@ pub fn event(name: Option<&str>, id: Option<Position>, data: &str) -> Bytes {
     out.into()
 }
 
-/// The first bytes of a stream: how long to wait before reconnecting, then the event `connected`.
-pub fn greeting(retry_ms: u64, connected: &[u8]) -> Bytes {
+/// The first bytes of a stream: how long to wait before reconnecting, then the event `connected`, whose id
+/// is where the stream begins.
+pub fn greeting(retry_ms: u64, cursor: Option<&Cursor>, connected: &[u8]) -> Bytes {
     let mut out = format!("retry: {retry_ms}\n").into_bytes();
+    if let Some(cursor) = cursor {
+        field(&mut out, "id", cursor.to_string().as_bytes());
+    }
     out.extend_from_slice(&event(Some("connected"), None, &String::from_utf8_lossy(connected)));
     out.into()
 }
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(plain("\u{feff}\0:id"), "data: \u{feff}\0:id\n\n");
         let full = event(Some("e"), Some(Position { epoch: 1, offset: 2 }), "x");
         assert_eq!(&full[..], b"event: e\nid: 1-2\ndata: x\n\n");
-        assert_eq!(&greeting(2000, b"{}")[..], b"retry: 2000\nevent: connected\ndata: {}\n\n");
+        assert_eq!(&greeting(2000, None, b"{}")[..], b"retry: 2000\nevent: connected\ndata: {}\n\n");
     }
 
     /// The receiving side of the standard, for one event without further fields.

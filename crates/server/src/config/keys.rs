@@ -145,6 +145,18 @@ pub(crate) const NAMESPACE_KEYS: &[Key] = &[
         "\"auto\"",
         "Whether senders get their own messages where they do not ask.\nauto: not in raw mode, yes in JSON mode.",
     ),
+    key(
+        "history",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "0",
+        "How many messages a room keeps, for clients that come back. 0: none.",
+    ),
+    key(
+        "history_ttl",
+        Kind::Duration { min_ms: 1_000, max_ms: 365 * 24 * 3_600_000 },
+        "\"1h\"",
+        "How long it keeps them after the last one.",
+    ),
 ];
 
 /// The table of options that holds for rooms without a namespace or with one that is not listed.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::{Namespace, Namespaces, PublishRule, Settings};
@@ -151,6 +152,10 @@ impl Reader {
                 "always" => Some(true),
                 "never" => Some(false),
                 _ => None,
+            },
+            history: match self.number(&path("history")) {
+                0 => None,
+                messages => Some(Retention { messages, ttl: self.duration(&path("history_ttl")) }),
             },
         }
     }
