@@ -1,6 +1,6 @@
 //! One request on a connection of its own.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use crate::PATIENCE;
