@@ -12,6 +12,31 @@ use tokio_websockets::{Config, Limits, ServerBuilder};
 
 use crate::run::MESSAGE_BYTES_MAX;
 
+/// The cases where tokio-websockets 0.13 does something else, what it does, and why we do not.
+pub(crate) const DIFFERENCES: [(&str, &str); 10] = [
+    // It takes the highest bit for a part of the number. RFC 6455, section 5.2, says that this bit
+    // must be 0, so a length that has it is a mistake in the protocol and no size.
+    ("length with the highest bit", "close 1009 \"max length: 16777216\" instead of a close with 1002"),
+    // It refuses, as we do, but sends no close frame that would say why.
+    ("fragments that are too large together", "end of the connection instead of a close with 1009"),
+    // It does not look at an empty last fragment, and so lets a text end within a character.
+    // RFC 6455, section 8.1, calls for failing the connection.
+    ("6.6.1 in fragments", "frame 0x81 of 1 bytes: \"\u{fffd}\" instead of a close with 1007"),
+    ("6.6.3 in fragments", "frame 0x81 of 3 bytes: \"\u{3ba}\u{fffd}\" instead of a close with 1007"),
+    ("6.6.4 in fragments", "frame 0x81 of 4 bytes: \"\u{3ba}\u{fffd}\" instead of a close with 1007"),
+    ("6.6.6 in fragments", "frame 0x81 of 6 bytes: \"\u{3ba}\u{1f79}\u{fffd}\" instead of a close with 1007"),
+    (
+        "6.6.8 in fragments",
+        "frame 0x81 of 8 bytes: \"\u{3ba}\u{1f79}\u{3c3}\u{fffd}\" instead of a close with 1007",
+    ),
+    (
+        "6.6.10 in fragments",
+        "frame 0x81 of 10 bytes: \"\u{3ba}\u{1f79}\u{3c3}\u{3bc}\u{fffd}\" instead of a close with 1007",
+    ),
+    ("6.14.6 in fragments", "frame 0x81 of 1 bytes: \"\u{fffd}\" instead of a close with 1007"),
+    ("6.14.7 in fragments", "frame 0x81 of 2 bytes: \"\u{fffd}\" instead of a close with 1007"),
+];
+
 /// Calls `test` with the port of an oracle, which is gone afterwards.
 pub(crate) fn with_oracle(test: impl FnOnce(u16)) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

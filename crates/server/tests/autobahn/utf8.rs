@@ -93,6 +93,17 @@ pub(crate) fn fail_fast_everywhere() -> Vec<Case> {
     cases
 }
 
+/// Beyond the suite: each sequence in fragments of one byte, and an empty last one. A message that
+/// ends within a character fails at that end.
+pub(crate) fn sequences_in_fragments() -> Vec<Case> {
+    let in_fragments = |(number, valid, sequence): (String, bool, Vec<u8>)| {
+        let frames = fragments(TEXT, sequence.chunks(1).chain([[].as_slice()]));
+        let case = Case::new(format!("{number} in fragments")).send(Chop::Whole, &frames);
+        if valid { case.receive(TEXT, sequence) } else { case.failed(1007) }
+    };
+    sequences().map(in_fragments).collect()
+}
+
 fn is_wrong_for_good(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
