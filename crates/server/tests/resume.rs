@@ -13,7 +13,8 @@ fn two_nodes(redis: &Redis, history: &str) -> Vec<Node> {
 }
 
 fn publish(node: &Node, room: &str, text: &str) -> String {
-    let answer = request(node.port(), "POST", &format!("/rooms/{room}/messages"), &[], text.as_bytes()).unwrap();
+    let answer =
+        request(node.port(), "POST", &format!("/rooms/{room}/messages"), &[], text.as_bytes()).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
     let id = answer.text();
     id.strip_prefix("{\"id\":\"").unwrap().strip_suffix("\"}").unwrap().to_owned()
@@ -32,8 +33,17 @@ fn poll(node: &Node, target: &str) -> (Vec<String>, String, String) {
     let answer = request(node.port(), "GET", target, &[], b"").unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let text = answer.text();
-    let data = text.split("\"data\":\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
-    let cursor = text.split("\"cursor\":").nth(1).unwrap().split(",\"reset\"").next().unwrap().trim_matches('"').to_owned();
+    let data =
+        text.split("\"data\":\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    let cursor = text
+        .split("\"cursor\":")
+        .nth(1)
+        .unwrap()
+        .split(",\"reset\"")
+        .next()
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
     (data, cursor, text.split("\"reset\":").nth(1).unwrap().trim_end_matches('}').to_owned())
 }
 
@@ -42,7 +52,11 @@ fn an_event_source_resumes_on_another_node() {
     let redis = Redis::start().unwrap();
     let nodes = two_nodes(&redis, "100");
     let (mut stream, connected) = open(&nodes[0], "/sse?room=a", "");
-    assert!(connected.data.contains(r#""rooms":{"a":{"resumed":false,"missed":false}}"#), "{}", connected.data);
+    assert!(
+        connected.data.contains(r#""rooms":{"a":{"resumed":false,"missed":false}}"#),
+        "{}",
+        connected.data
+    );
     assert_eq!(connected.id, "0-0", "nothing was ever published");
     let first = publish(&nodes[1], "a", "one");
     let event = stream.event().unwrap();
@@ -120,7 +134,9 @@ fn polls_wait_for_something_and_lose_nothing_between_nodes() {
             // Nothing is there yet: the poll waits.
             std::thread::scope(|scope| {
                 let waiting = scope.spawn(|| poll(node, &target));
-                xtask::wait_until("the poll waits", || node.metric("roomcast_connections", "poll").unwrap() == 1.0);
+                xtask::wait_until("the poll waits", || {
+                    node.metric("roomcast_connections", "poll").unwrap() == 1.0
+                });
                 publish(&nodes[1], "a", "late");
                 let (data, next, _) = waiting.join().unwrap();
                 assert_eq!(data, ["late"]);
@@ -147,9 +163,15 @@ fn what_history_does_not_have_is_told() {
     let of_another_room = publish(&nodes[0], "b", "x");
     let future = format!("{epoch}-999");
     let long = "9".repeat(10_000);
-    for cursor in [&first, &of_another_room, &future, "1-5", "garbage", "0-0", "a=b;c", "000000000000.1-1", &long] {
+    for cursor in
+        [&first, &of_another_room, &future, "1-5", "garbage", "0-0", "a=b;c", "000000000000.1-1", &long]
+    {
         let (_stream, connected) = open(&nodes[1], "/sse?room=a", cursor);
-        assert!(connected.data.contains(r#"{"resumed":false,"missed":true}"#), "{cursor}: {}", connected.data);
+        assert!(
+            connected.data.contains(r#"{"resumed":false,"missed":true}"#),
+            "{cursor}: {}",
+            connected.data
+        );
         assert_eq!(connected.id, last, "a fresh start");
         let mut json = WsClient::json(nodes[0].port(), "/ws").unwrap();
         json.send_text(&format!(r#"{{"type":"subscribe","room":"a","after":"{cursor}"}}"#)).unwrap();
@@ -169,13 +191,22 @@ fn what_history_does_not_have_is_told() {
 fn history_is_read_page_by_page() {
     let node = Node::start(BINARY, &["--set", "namespaces.kept.history=50"]).unwrap();
     let ids: Vec<_> = (0..10).map(|i| publish(&node, "kept:a", &i.to_string())).collect();
-    let get = |query: &str| request(node.port(), "GET", &format!("/rooms/kept:a/history?{query}"), &[], b"").unwrap();
+    let get = |query: &str| {
+        request(node.port(), "GET", &format!("/rooms/kept:a/history?{query}"), &[], b"").unwrap()
+    };
     let newest = get("limit=3").text();
-    assert!(newest.contains(&format!(r#""id":"{}""#, ids[9])) && newest.matches("\"data\"").count() == 3, "{newest}");
+    assert!(
+        newest.contains(&format!(r#""id":"{}""#, ids[9])) && newest.matches("\"data\"").count() == 3,
+        "{newest}"
+    );
     assert!(newest.contains("\"data\":7") && newest.contains("\"data\":9"));
     let page = get(&format!("limit=2&after={}", ids[3])).text();
-    assert!(page.contains("\"data\":4") && page.contains("\"data\":5") && page.matches("\"data\"").count() == 2);
-    for (query, status) in [("limit=0", 400), ("limit=501", 400), ("limit=x", 400), ("after=x", 400), ("limit=500", 200)] {
+    assert!(
+        page.contains("\"data\":4") && page.contains("\"data\":5") && page.matches("\"data\"").count() == 2
+    );
+    for (query, status) in
+        [("limit=0", 400), ("limit=501", 400), ("limit=x", 400), ("after=x", 400), ("limit=500", 200)]
+    {
         assert_eq!(get(query).status, status, "{query}");
     }
     let none = request(node.port(), "GET", "/rooms/a/history", &[], b"").unwrap();
@@ -184,7 +215,10 @@ fn history_is_read_page_by_page() {
     let mut json = WsClient::json(node.port(), "/ws").unwrap();
     json.send_text(r#"{"type":"history","room":"kept:a","limit":2,"ref":1}"#).unwrap();
     let answer = json.message().unwrap().text();
-    assert!(answer.starts_with(r#"{"type":"history","ref":1,"room":"kept:a""#) && answer.contains("\"data\":8"), "{answer}");
+    assert!(
+        answer.starts_with(r#"{"type":"history","ref":1,"room":"kept:a""#) && answer.contains("\"data\":8"),
+        "{answer}"
+    );
     json.send_text(r#"{"type":"history","room":"other","ref":2}"#).unwrap();
     assert!(json.message().unwrap().text().contains(r#""code":"not_found""#));
     json.send_text(r#"{"type":"publish","room":"kept:a","data":1,"key":"k"}"#).unwrap();

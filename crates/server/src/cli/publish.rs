@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// The message's event name
     #[arg(long, default_value = "")]
     event: String,
+    /// Idempotency key: the same key again publishes nothing and answers the first id
+    #[arg(long)]
+    key: Option<String>,
     /// What the message is, such as application/json, text/plain or application/octet-stream;
     /// without it the gateway finds out
     #[arg(long, value_name = "TYPE")]
@@ -48,6 +51,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         Request::post(format!("/rooms/{room}/messages?event={event}")).header(HOST, &gateway.authority);
     if let Some(content_type) = &arguments.content_type {
         request = request.header(CONTENT_TYPE, content_type);
+    }
+    if let Some(key) = &arguments.key {
+        request = request.header("idempotency-key", key);
     }
     let (mut sender, connection) = http1::handshake(TokioIo::new(gateway.connect().await?)).await?;
     let _connection = tokio::task::spawn_local(connection);
