@@ -8,6 +8,7 @@
 //! whoever gets a backend to publish a text of his choice. Both names hash to the same slot, one
 //! Redis server therefore orders both, and one connection keeps that order.
 
+use roomcast_broker::NodeInfo;
 use roomcast_protocol::{NodeId, Room};
 
 /// Makes and reads the names of one cluster.
@@ -17,6 +18,7 @@ pub(crate) struct Channels {
     probe: String,
 }
 
+const PROBE_PREFIX: &str = "roomcast:probe:";
 const MESSAGE_SUFFIX: &str = "}:m";
 
 /// What a channel is for.
@@ -33,8 +35,22 @@ pub(crate) enum Channel<'a> {
 }
 
 impl Channels {
-    pub(crate) fn new(prefix: &str, node: NodeId) -> Self {
-        Self { prefix: prefix.to_owned(), probe: format!("roomcast:probe:{node}") }
+    pub(crate) fn new(prefix: &str, node: &NodeInfo) -> Self {
+        // Id and name in it, so that a list of these channels is a list of the nodes.
+        let probe = format!("{PROBE_PREFIX}{}:{}", node.id, node.name);
+        Self { prefix: prefix.to_owned(), probe }
+    }
+
+    /// Matches the probe channels of all nodes.
+    pub(crate) fn all_probes() -> String {
+        format!("{PROBE_PREFIX}*")
+    }
+
+    /// The node whose probe channel this is.
+    pub(crate) fn node_of(probe: &str) -> Option<NodeInfo> {
+        let (id, name) = probe.strip_prefix(PROBE_PREFIX)?.split_once(':')?;
+        let id = u64::from_str_radix(id, 16).ok().map(NodeId)?;
+        Some(NodeInfo { id, name: name.to_owned() })
     }
 
     /// Where backends publish to the room.
@@ -75,7 +91,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_made() {
         for prefix in ["room:", "", "app1:room:"] {
-            let channels = Channels::new(prefix, NodeId(7));
+            let channels = Channels::new(prefix, &NodeInfo { id: NodeId(7), name: "n:1".to_owned() });
             let room = Room::parse("chat:4~2").unwrap();
             let (plain, message) = (channels.plain(&room), channels.message(&room));
             assert_eq!(message, format!("{{{plain}}}:m"));
@@ -84,8 +100,10 @@ mod tests {
                 assert_eq!(channels.classify(message.as_bytes()), Channel::Message("chat:4~2"));
                 assert_eq!(channels.classify(b"other"), Channel::Foreign);
             }
-            assert_eq!(channels.classify(b"roomcast:probe:0000000000000007"), Channel::Probe);
+            assert_eq!(channels.classify(b"roomcast:probe:0000000000000007:n:1"), Channel::Probe);
             assert_eq!(channels.classify(b"\xff"), Channel::Foreign);
+            let node = Channels::node_of(channels.probe()).unwrap();
+            assert_eq!((node.id, &*node.name), (NodeId(7), "n:1"));
         }
     }
 }

@@ -28,9 +28,11 @@ mod wishes;
 use std::future::Future;
 use std::sync::Arc;
 
-use redis::Cmd;
-use roomcast_broker::{BoxFuture, Broker, BrokerError, EventSender, HistoryPage, Retention, SharedRetention};
-use roomcast_protocol::{NodeId, Position, Publication, Room};
+use redis::{Cmd, Value};
+use roomcast_broker::{
+    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, Retention, SharedRetention,
+};
+use roomcast_protocol::{Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
 pub use inspect::{ServerReport, inspect};
@@ -56,10 +58,10 @@ impl RedisBroker {
     /// ends only when the hub's end of `events` is gone.
     pub fn new(
         config: RedisConfig,
-        node: NodeId,
+        node: &NodeInfo,
         events: EventSender,
         retention: SharedRetention,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let channels = Arc::new(Channels::new(&config.prefix, node));
         let commands = Arc::new(Commands::new(&config, Arc::clone(&retention)));
         let wishes = Arc::new(Wishes::default());
@@ -143,6 +145,20 @@ impl Broker for RedisBroker {
             self.commands.run(&command).await?;
             self.probes.sent(token);
             Ok(())
+        })
+    }
+
+    /// Every node listens to its own probes, so whoever listens is a node that is connected.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>> {
+        Box::pin(async move {
+            let mut command = Cmd::new();
+            command.arg("PUBSUB").arg("CHANNELS").arg(Channels::all_probes());
+            let Value::Array(channels) = self.commands.run(&command).await? else { return Ok(Vec::new()) };
+            let name = |channel: &Value| match channel {
+                Value::BulkString(name) => Channels::node_of(std::str::from_utf8(name).ok()?),
+                _ => None,
+            };
+            Ok(channels.iter().filter_map(name).collect())
         })
     }
 

@@ -5,16 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast_broker::conformance::{Node, table};
+use roomcast_broker::conformance::{self, Node, table};
 use roomcast_broker::{BrokerErrorKind, event_queue};
 use roomcast_broker_redis::{RedisBroker, RedisConfig};
-use roomcast_protocol::{NodeId, Payload, PayloadKind, Position, Publication, Room};
+use roomcast_protocol::{Payload, PayloadKind, Position, Publication, Room};
 use xtask::Redis;
 
 async fn node(redis: &Redis, id: u64) -> Node {
     let config = RedisConfig::new(&redis.url(), "room:", Duration::from_secs(2)).unwrap();
     let (sender, events) = event_queue();
-    let (broker, driver) = RedisBroker::new(config, NodeId(id), sender, table());
+    let (broker, driver) = RedisBroker::new(config, &conformance::node(id), sender, table());
     let driver = tokio::spawn(driver);
     let node = Node::new(Arc::new(broker), events, move || driver.abort());
     while node.broker.probe(0).await.is_err() {

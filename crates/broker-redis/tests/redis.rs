@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use roomcast_broker::conformance::{Node, suite, table};
+use roomcast_broker::conformance::{self, Node, suite, table};
 use roomcast_broker::{BrokerEvent, event_queue};
 use roomcast_broker_redis::{RedisBroker, RedisConfig, inspect};
-use roomcast_protocol::{NodeId, Payload, Publication, Room};
+use roomcast_protocol::{Payload, Publication, Room};
 use tokio::net::{TcpListener, TcpStream};
 use xtask::Redis;
 
@@ -20,7 +20,7 @@ fn config(url: &str) -> RedisConfig {
 
 fn node(url: &str, id: u64) -> Node {
     let (sender, events) = event_queue();
-    let (broker, driver) = RedisBroker::new(config(url), NodeId(id), sender, table());
+    let (broker, driver) = RedisBroker::new(config(url), &conformance::node(id), sender, table());
     let driver = tokio::spawn(driver);
     Node::new(Arc::new(broker), events, move || driver.abort())
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use roomcast_protocol::{ConnectionId, EventName, NodeId, Payload, PayloadKind, Publication, Room};
 use tokio::time::timeout;
 
-use crate::{Broker, BrokerEvent, EventReceiver, Retention, RetentionTable, SharedRetention};
+use crate::{Broker, BrokerEvent, EventReceiver, NodeInfo, Retention, RetentionTable, SharedRetention};
 
 /// How long the suite waits for something that must come. Generous: it only bounds a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,6 +98,11 @@ impl Node {
 /// How many messages rooms in the namespace `kept` keep.
 pub const KEPT: usize = 50;
 
+/// The node number `id` of a cluster under test; numbers begin at 1.
+pub fn node(id: u64) -> NodeInfo {
+    NodeInfo { id: NodeId(id), name: format!("node {id}: größe") }
+}
+
 /// What clusters under test keep: the last [`KEPT`] messages of rooms in the namespace `kept`.
 pub fn table() -> SharedRetention {
     let kept = Retention { messages: KEPT, ttl: Duration::from_secs(60) };
@@ -125,6 +130,7 @@ where
     many_rooms_at_once(cluster().await).await;
     the_last_wish_counts(cluster().await).await;
     probes_come_back_to_their_node(cluster().await).await;
+    everyone_sees_all_nodes(cluster().await).await;
     history::suite(&mut cluster).await;
 }
 
@@ -240,5 +246,14 @@ async fn probes_come_back_to_their_node(mut nodes: Vec<Node>) {
                 got = returned;
             }
         }
+    }
+}
+
+async fn everyone_sees_all_nodes(nodes: Vec<Node>) {
+    let expected: Vec<_> = (1..=nodes.len() as u64).map(node).collect();
+    for node in &nodes {
+        let mut seen = node.broker.nodes().await.expect("read");
+        seen.sort_by_key(|node| node.id);
+        assert_eq!(seen, expected);
     }
 }

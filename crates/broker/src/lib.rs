@@ -41,7 +41,7 @@ pub mod conformance;
 use std::future::Future;
 use std::pin::Pin;
 
-use roomcast_protocol::{Position, Publication, Room};
+use roomcast_protocol::{NodeId, Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
@@ -52,6 +52,15 @@ pub use memory::MemoryBroker;
 
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A gateway process, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Drawn at random when it started.
+    pub id: NodeId,
+    /// What its operator calls it.
+    pub name: String,
+}
 
 /// Connects the nodes of a cluster. See the crate's page for what an implementation promises.
 pub trait Broker: Send + Sync + 'static {
@@ -93,6 +102,9 @@ pub trait Broker: Send + Sync + 'static {
     /// Publishes `token` the normal way, to come back to this node as [`BrokerEvent::Probe`]: the
     /// proof that messages get through, which no look at a connection's state can give.
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>>;
+
+    /// The nodes that are connected to the broker now, this one among them, in no particular order.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>>;
 
     /// How often the connection to the other nodes had to be made again.
     fn reconnects(&self) -> u64;

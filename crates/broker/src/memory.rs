@@ -14,8 +14,8 @@ use roomcast_protocol::{Position, Publication, Push, Room};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, Retention,
-    SharedRetention,
+    BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, NodeInfo,
+    Retention, SharedRetention,
 };
 use stream::Stream;
 
@@ -28,6 +28,7 @@ pub struct MemoryBroker {
     events: EventSender,
     shared: Arc<Shared>,
     retention: SharedRetention,
+    node: NodeInfo,
 }
 
 #[derive(Debug, Default)]
@@ -52,10 +53,14 @@ impl Shared {
 
 impl MemoryBroker {
     /// The broker, and the future that does its background work; it ends when the hub is gone.
-    pub fn new(events: EventSender, retention: SharedRetention) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(
+        node: NodeInfo,
+        events: EventSender,
+        retention: SharedRetention,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let shared = Arc::<Shared>::default();
         let driver = drive(Arc::clone(&shared), events.clone());
-        (Self { events, shared, retention }, driver)
+        (Self { events, shared, retention, node }, driver)
     }
 
     async fn send(&self, event: BrokerEvent) -> Result<(), BrokerError> {
@@ -167,6 +172,10 @@ impl Broker for MemoryBroker {
         Box::pin(self.send(BrokerEvent::Probe(token)))
     }
 
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>> {
+        Box::pin(std::future::ready(Ok(vec![self.node.clone()])))
+    }
+
     fn reconnects(&self) -> u64 {
         0
     }
@@ -175,13 +184,13 @@ impl Broker for MemoryBroker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{Node, suite, table};
+    use crate::conformance::{Node, node, suite, table};
 
     #[tokio::test]
     async fn conforms() {
         suite(|| async {
             let (sender, events) = crate::event_queue();
-            let (broker, driver) = MemoryBroker::new(sender, table());
+            let (broker, driver) = MemoryBroker::new(node(1), sender, table());
             let driver = tokio::spawn(driver);
             vec![Node::new(Arc::new(broker), events, move || driver.abort())]
         })

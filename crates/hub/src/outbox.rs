@@ -152,6 +152,11 @@ impl Outbox {
         self.inner.borrow().closing.is_some()
     }
 
+    /// Bytes that wait, with what each entry costs besides.
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.borrow().cost
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.inner.borrow().queue.is_empty()

@@ -119,6 +119,17 @@ impl Shard {
         }
     }
 
+    /// Rooms with members, and who they are.
+    pub fn members(&self) -> Vec<(Room, Vec<ConnectionId>)> {
+        let rooms = self.rooms.borrow();
+        let ids = |entry: &RoomEntry| entry.members.iter().map(|(_, member)| member.connection).collect();
+        rooms
+            .iter()
+            .filter(|(_, entry)| !entry.members.is_empty())
+            .map(|(room, entry)| (room.clone(), ids(entry)))
+            .collect()
+    }
+
     /// Gives up rooms that have been without members for a while. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
         let mut rooms = self.rooms.borrow_mut();

@@ -25,6 +25,9 @@ impl Close {
     /// The peer reads more slowly than its rooms speak.
     pub const SLOW_CONSUMER: Self = Self::fixed(4408, "slow consumer: reconnect and resume");
 
+    /// An operator has ended the connection.
+    pub const DISCONNECTED: Self = Self::fixed(4410, "disconnected by an operator");
+
     const fn fixed(code: u16, reason: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason) }
     }

@@ -1,6 +1,7 @@
 //! Ids of the things that come and go: gateway processes and their connections.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// One gateway process, for as long as it runs. Drawn at random at start, so that a restarted
 /// process is never taken for the one before it.
@@ -44,6 +45,21 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+/// A text that is not the id of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a connection")]
+pub struct NotAConnectionId;
+
+impl FromStr for ConnectionId {
+    type Err = NotAConnectionId;
+
+    fn from_str(text: &str) -> Result<Self, NotAConnectionId> {
+        let (node, serial) = text.split_once('-').ok_or(NotAConnectionId)?;
+        let number = |digits| u64::from_str_radix(digits, 16).map_err(|_| NotAConnectionId);
+        Ok(Self { node: NodeId(number(node)?), serial: number(serial)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +76,9 @@ mod tests {
     fn text() {
         let id = ConnectionId { node: NodeId(0xab), serial: 31 };
         assert_eq!(id.to_string(), "00000000000000ab-1f");
+        assert_eq!("00000000000000ab-1f".parse(), Ok(id));
+        for wrong in ["", "1", "x-1", "1-", "1-1-1"] {
+            assert_eq!(wrong.parse::<ConnectionId>(), Err(NotAConnectionId), "{wrong}");
+        }
     }
 }

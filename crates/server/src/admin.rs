@@ -1,5 +1,6 @@
 //! The operators' port: metrics and health. Answers from the main thread, however busy the cores.
 
+mod api;
 mod metrics;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use crate::health::Health;
+pub(crate) use api::Api;
 pub(crate) use metrics::Metrics;
 
 /// Most connections at once: a handful of scrapers, and someone looking.
@@ -39,6 +41,7 @@ pub(crate) struct Admin {
 struct State {
     health: Arc<Health>,
     metrics: Metrics,
+    api: Api,
 }
 
 impl Admin {
@@ -54,13 +57,13 @@ impl Admin {
     }
 
     /// Answers for as long as the node lives.
-    pub(crate) async fn run(self, health: Arc<Health>, metrics: Metrics) {
-        let state = Arc::new(State { health, metrics });
+    pub(crate) async fn run(self, health: Arc<Health>, metrics: Metrics, api: Api) {
+        let state = Arc::new(State { health, metrics, api });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "cannot accept admin connections");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -69,17 +72,20 @@ impl Admin {
             };
             let state = Arc::clone(&state);
             tokio::spawn(async move {
-                serve(stream, state).await;
+                serve(stream, peer, state).await;
                 drop(place);
             });
         }
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
     let service = service_fn(move |request| {
-        let response = answer(&request, &state).unwrap_or_else(Problem::into_response);
-        async move { Ok::<_, Infallible>(response) }
+        let state = Arc::clone(&state);
+        async move {
+            let response = answer(request, peer, &state).await.unwrap_or_else(Problem::into_response);
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -90,10 +96,19 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, state: &State) -> Result<Response<Full<Bytes>>, Problem> {
+async fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    state: &State,
+) -> Result<Response<Full<Bytes>>, Problem> {
     let path = request.uri().path();
+    if path == "/drain" || path.starts_with("/api/") {
+        return state.api.answer(request, peer).await;
+    }
     if !matches!(path, "/metrics" | "/livez" | "/readyz") {
-        return Err(Problem::not_found("nothing is here; there are /metrics, /livez and /readyz"));
+        return Err(Problem::not_found(
+            "nothing is here; there are /metrics, /livez, /readyz, /drain and /api/openapi.json",
+        ));
     }
     if request.method() != Method::GET {
         return Err(Problem::method_not_allowed("GET"));

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
-use roomcast_broker::{Broker, EventSender, MemoryBroker, SharedRetention, event_queue};
+use roomcast_broker::{Broker, EventSender, MemoryBroker, NodeInfo, SharedRetention, event_queue};
 use roomcast_broker_redis::RedisBroker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::Settings;
 use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Metrics};
+use crate::admin::{Admin, Api, Metrics};
 use crate::config::{Config, ConfigError};
-use crate::cores::{self, Own, Shared};
+use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
 use crate::health::Health;
 use crate::shutdown::{Signals, Wish};
@@ -55,7 +55,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let node = NodeId(fastrand::u64(1..));
     let (events, event_receiver) = event_queue();
     let retention = Arc::new(ArcSwap::from_pointee(config.session.namespaces.retention()));
-    let (broker, driver) = broker(&config, node, events, Arc::clone(&retention));
+    let info = NodeInfo { id: node, name: config.session.node.clone() };
+    let (broker, driver) = broker(&config, info, events, Arc::clone(&retention));
     let hub = Arc::new(HubStatus::default());
     let count = core_count(config.cores);
     let (router_queues, shard_queues) = queues(count);
@@ -81,23 +82,29 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         stopping: CancellationToken::new(),
     };
     let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
+    let (errands, core_errands) = Errands::new(count);
     let (mut core_queues, mut core_ends) = (Vec::new(), Vec::new());
-    for (index, queues) in shard_queues.into_iter().enumerate() {
+    for (index, (queues, errands)) in shard_queues.into_iter().zip(core_errands).enumerate() {
         let (queue, incoming) = core_queue(Arc::default());
         core_queues.push(queue);
-        let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming };
+        let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming, errands };
         core_ends.push(cores::start_core(shared.clone(), own)?);
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
     let metrics = Metrics::new(shards, hub, Arc::clone(&broker)).context("cannot register metrics")?;
-    tokio::spawn(Arc::clone(&health).probe(broker));
-    tokio::spawn(admin.run(Arc::clone(&health), metrics));
+    tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
+    let drain_wish = Arc::new(Notify::new());
+    let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
+    tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let acceptor = tokio::spawn(acceptor.run(core_queues, connections_max, accepting.clone()));
 
     announce(&config, address, admin_address);
-    serve_until_end(&mut signals, reload, &replaceable).await;
+    tokio::select! {
+        () = serve_until_end(&mut signals, reload, &replaceable) => {}
+        () = drain_wish.notified() => info!("asked to drain by the admin API"),
+    }
 
     info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
     health.drain();
@@ -161,17 +168,17 @@ type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn broker(
     config: &Config,
-    node: NodeId,
+    node: NodeInfo,
     events: EventSender,
     retention: SharedRetention,
 ) -> (Arc<dyn Broker>, Driver) {
     match &config.redis {
         Some(redis) => {
-            let (broker, driver) = RedisBroker::new(redis.clone(), node, events, retention);
+            let (broker, driver) = RedisBroker::new(redis.clone(), &node, events, retention);
             (Arc::new(broker), Box::pin(driver))
         }
         None => {
-            let (broker, driver) = MemoryBroker::new(events, retention);
+            let (broker, driver) = MemoryBroker::new(node, events, retention);
             (Arc::new(broker), Box::pin(driver))
         }
     }

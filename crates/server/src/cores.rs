@@ -41,12 +41,50 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
 }
 
+/// Something that is done on a core's own thread.
+pub(crate) type Errand = Box<dyn FnOnce(&Core) + Send>;
+
+/// Errands that wait for one core: an operator's questions, a few at a time.
+const ERRANDS_MAX: usize = 16;
+
+/// Runs errands on cores.
+#[derive(Clone)]
+pub(crate) struct Errands(Vec<mpsc::Sender<Errand>>);
+
+impl Errands {
+    /// The operators' end, and one end for each core.
+    pub(crate) fn new(cores: usize) -> (Self, Vec<mpsc::Receiver<Errand>>) {
+        let (senders, receivers) = (0..cores).map(|_| mpsc::channel(ERRANDS_MAX)).unzip();
+        (Self(senders), receivers)
+    }
+
+    /// Asks all cores the same; those that have ended do not answer.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Core) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let mut answers = Vec::with_capacity(self.0.len());
+        for core in &self.0 {
+            let (reply, answer) = oneshot::channel();
+            let question = question.clone();
+            let errand: Errand = Box::new(move |core| drop(reply.send(question(core))));
+            if core.send(errand).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                answers.push(answer);
+            }
+        }
+        answers
+    }
+}
+
 /// What one core has to itself.
 pub(crate) struct Own {
     pub(crate) index: usize,
     pub(crate) stats: Arc<ShardStats>,
     pub(crate) queues: ShardQueues,
     pub(crate) incoming: mpsc::Receiver<Accepted>,
+    pub(crate) errands: mpsc::Receiver<Errand>,
 }
 
 /// Starts one core. The receiver hears when its last connection has ended.
@@ -61,13 +99,21 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiv
 }
 
 async fn run_core(shared: Shared, own: Own) {
-    let Own { index, stats, queues, incoming } = own;
+    let Own { index, stats, queues, incoming, mut errands } = own;
     let Shared { node, started, broker, hub, settings, http, drain_window, draining, stopping } = shared;
     let shard = Rc::new(Shard::new(index, stats, queues.slices, started));
     let core = Rc::new(Core::new(index, node, Rc::clone(&shard), broker, hub, settings));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
     tokio::task::spawn_local(shard.announce(queues.interest));
     tokio::task::spawn_local(Rc::clone(&core).keep_time());
+    tokio::task::spawn_local({
+        let core = Rc::clone(&core);
+        async move {
+            while let Some(errand) = errands.recv().await {
+                errand(&core);
+            }
+        }
+    });
     tokio::task::spawn_local({
         let (core, draining) = (Rc::clone(&core), draining.clone());
         async move {

@@ -102,7 +102,8 @@ mod tests {
     #[tokio::test]
     async fn ready_is_proven_by_probes_to_every_core() {
         let (sender, events) = event_queue();
-        let (broker, _driver) = MemoryBroker::new(sender.clone(), Arc::default());
+        let node = roomcast_broker::NodeInfo { id: roomcast_protocol::NodeId(1), name: "n".to_owned() };
+        let (broker, _driver) = MemoryBroker::new(node, sender.clone(), Arc::default());
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let hub = Arc::new(HubStatus::default());
         let (router_queues, _shards) = queues(2);

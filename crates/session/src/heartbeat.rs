@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use roomcast_hub::{Entry, Outbox};
 use roomcast_protocol::wire::{sse, ws_frame};
-use roomcast_protocol::{Close, WireForm, reply};
+use roomcast_protocol::{Close, ConnectionId, WireForm, reply};
 
 /// Heartbeats without a sign of life after which a peer is taken for dead.
 const SILENT_HEARTBEATS_MAX: u8 = 2;
@@ -19,6 +19,7 @@ const SILENT_HEARTBEATS_MAX: u8 = 2;
 /// What the wheel knows of a connection.
 #[derive(Debug)]
 pub(crate) struct Pulse {
+    id: ConnectionId,
     outbox: Rc<Outbox>,
     form: WireForm,
     seen: Cell<bool>,
@@ -39,8 +40,26 @@ pub(crate) enum Beat {
 }
 
 impl Pulse {
-    pub(crate) fn new(outbox: Rc<Outbox>, form: WireForm) -> Self {
-        Self { outbox, form, seen: Cell::new(true), silent: Cell::new(0) }
+    pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm) -> Self {
+        Self { id, outbox, form, seen: Cell::new(true), silent: Cell::new(0) }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn form(&self) -> WireForm {
+        self.form
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.outbox.queued_bytes()
+    }
+
+    /// Ends the conversation at an operator's wish.
+    pub(crate) fn disconnect(&self) {
+        self.outbox.close(Close::DISCONNECTED);
     }
 
     /// The peer has shown that it lives.
@@ -134,7 +153,8 @@ mod tests {
     use std::sync::Arc;
 
     fn pulse(form: WireForm) -> Rc<Pulse> {
-        Rc::new(Pulse::new(Rc::new(Outbox::new(1000, form, Arc::default())), form))
+        let id = ConnectionId { node: roomcast_protocol::NodeId(1), serial: 1 };
+        Rc::new(Pulse::new(id, Rc::new(Outbox::new(1000, form, Arc::default())), form))
     }
 
     fn beats(wheel: &mut Wheel, seconds: usize) -> Vec<Beat> {

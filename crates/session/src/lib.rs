@@ -7,6 +7,7 @@
 mod core;
 mod drain;
 mod heartbeat;
+mod inspect;
 mod publish;
 mod query;
 mod refusal;
@@ -17,6 +18,7 @@ mod settings;
 
 pub use crate::core::Core;
 pub use drain::drain;
+pub use inspect::ConnectionReport;
 pub use refusal::Refusal;
 pub use session::{End, Session};
 pub use settings::{Namespace, Namespaces, PublishRule, Settings};

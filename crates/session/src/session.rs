@@ -59,7 +59,8 @@ impl Session {
         stats.connections[form as usize].add(1);
         stats.opened[form as usize].add(1);
         let outbox = Rc::new(Outbox::new(core.settings().outbox_bytes, form, stats.clone()));
-        let pulse = Rc::new(Pulse::new(Rc::clone(&outbox), form));
+        let id = core.next_id();
+        let pulse = Rc::new(Pulse::new(id, Rc::clone(&outbox), form));
         // A poll is answered sooner than it could be asked for a sign of life.
         if form != WireForm::Poll {
             core.register(&pulse);
@@ -67,8 +68,7 @@ impl Session {
         // With one room the ids of its messages are the cursor, and the same for everybody.
         let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
         let cursor = needs_cursor.then(Rc::default);
-        let (core, id) = (Rc::clone(core), core.next_id());
-        Self { core, id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
+        Self { core: Rc::clone(core), id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
     }
 
     /// What is to be written to the client.

@@ -52,6 +52,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Where operators connect: /metrics, /livez, /readyz. Not for the public.",
     ),
     key(
+        "admin.key",
+        Kind::Text,
+        "\"\"",
+        "Bearer token for /api and /drain from other machines. Empty: from this machine only.\nRead at start only.",
+    ),
+    key(
         "broker.url",
         Kind::Text,
         "\"\"",

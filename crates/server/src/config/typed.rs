@@ -19,6 +19,8 @@ use super::value::{Value, Written};
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
+    /// Empty for none.
+    pub(crate) admin_key: String,
     /// 0 for one a core.
     pub(crate) cores: usize,
     /// 0 for as many as descriptors allow.
@@ -91,6 +93,7 @@ impl Reader {
         let config = Config {
             listen: self.address("server.listen"),
             admin_listen: self.address("admin.listen"),
+            admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
             connections_max: self.number("limits.connections"),
             redis,

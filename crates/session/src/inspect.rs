@@ -1,0 +1,55 @@
+//! What an operator may ask of a core: who is where, and to end a connection.
+
+use std::collections::HashMap;
+
+use roomcast_protocol::{ConnectionId, Room, WireForm};
+
+use crate::core::Core;
+
+/// One connection, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// Its id, as the client knows it.
+    pub id: ConnectionId,
+    /// How it is connected.
+    pub form: WireForm,
+    /// The rooms that it is in.
+    pub rooms: Vec<Room>,
+    /// What waits to be written to it, in bytes.
+    pub queued_bytes: usize,
+}
+
+impl Core {
+    /// Rooms of this core whose names begin with `prefix`, and their members on it.
+    pub fn rooms(&self, prefix: &str) -> Vec<(Room, usize)> {
+        let members = self.shard().members().into_iter();
+        members
+            .filter(|(room, _)| room.as_str().starts_with(prefix))
+            .map(|(room, ids)| (room, ids.len()))
+            .collect()
+    }
+
+    /// Connections of this core, all or those in one room; `limit` of them at most.
+    pub fn connections(&self, room: Option<&Room>, limit: usize) -> Vec<ConnectionReport> {
+        let mut rooms_of: HashMap<ConnectionId, Vec<Room>> = HashMap::new();
+        for (room, ids) in self.shard().members() {
+            for id in ids {
+                rooms_of.entry(id).or_default().push(room.clone());
+            }
+        }
+        let reports = self.everyone().into_iter().map(|pulse| ConnectionReport {
+            id: pulse.id(),
+            form: pulse.form(),
+            rooms: rooms_of.remove(&pulse.id()).unwrap_or_default(),
+            queued_bytes: pulse.queued_bytes(),
+        });
+        let wanted = |report: &ConnectionReport| room.is_none_or(|room| report.rooms.contains(room));
+        reports.collect::<Vec<_>>().into_iter().filter(wanted).take(limit).collect()
+    }
+
+    /// Ends a connection with 4410; false if it is not on this core.
+    pub fn disconnect(&self, id: ConnectionId) -> bool {
+        let found = self.everyone().into_iter().find(|pulse| pulse.id() == id);
+        found.inspect(|pulse| pulse.disconnect()).is_some()
+    }
+}
