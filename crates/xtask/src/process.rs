@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// How long a program may take to open its port. Only bounds a failure.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -99,6 +99,17 @@ impl Drop for Daemon {
             self.kill();
         }
     }
+}
+
+/// Raises this process' soft limit of descriptors to the hard one; panics if that is below `needed`.
+pub fn need_descriptors(needed: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let allowed = maximum.unwrap_or(u64::MAX);
+    assert!(
+        allowed >= needed,
+        "this test needs {needed} descriptors, the hard limit is {allowed}: see `ulimit -Hn`"
+    );
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("the soft limit can be raised");
 }
 
 /// A port of the loopback address that is free now. Ports are taken below the range that the

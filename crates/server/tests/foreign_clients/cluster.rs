@@ -15,16 +15,32 @@ pub(crate) const BALANCERS: [Kind; 2] = [Kind::Haproxy, Kind::Nginx];
 pub(crate) struct Cluster {
     pub(crate) redis: Redis,
     pub(crate) nodes: Vec<Node>,
+    setting: &'static str,
 }
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::start_with("namespaces.default.history=0")
+    }
+
+    /// With one setting.
+    pub(crate) fn start_with(setting: &'static str) -> Self {
         let redis = Redis::start().unwrap();
         let url = redis.url();
-        let nodes = (0..3).map(|_| Node::start_unready(BINARY, &["--redis", &url]).unwrap());
-        let cluster = Self { nodes: nodes.collect(), redis };
+        let nodes =
+            (0..3).map(|_| Node::start_unready(BINARY, &["--redis", &url, "--set", setting]).unwrap());
+        let cluster = Self { nodes: nodes.collect(), redis, setting };
         cluster.nodes.iter().for_each(Node::wait_until_ready);
         cluster
+    }
+
+    /// Kills a node as a crash would, and starts another in its place.
+    pub(crate) fn replace(&mut self, node: usize) {
+        let (port, admin_port) = (self.nodes[node].port(), self.nodes[node].admin_port());
+        self.nodes[node].kill();
+        let arguments = ["--redis", &self.redis.url(), "--set", self.setting];
+        self.nodes[node] = Node::start_on(BINARY, port, admin_port, &arguments).unwrap();
+        self.nodes[node].wait_until_ready();
     }
 
     /// A load balancer in front of the nodes: round robin, nobody sticks to a node.
