@@ -11,7 +11,7 @@ pub(crate) fn run() -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"], &[])?;
     cargo(
         &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
+        &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
     )?;
     crate::test::run(&[])
 }
