@@ -79,9 +79,10 @@ pub(crate) fn decode(room: Room, mut bytes: Bytes) -> Result<Publication, NotAnE
     Ok(Publication {
         room,
         payload: Payload::new(kind, bytes),
-        event: EventName::parse(text(&event)?).unwrap_or(None),
+        // A backend may have given it any bytes; a name that is none must not cost the message.
+        event: text(&event).ok().and_then(|name| EventName::parse(name).ok()?),
         position: (position.epoch != 0).then_some(position),
-        user: (user_len > 0).then(|| text(&user).map(Arc::from)).transpose()?,
+        user: text(&user).ok().filter(|name| !name.is_empty()).map(Arc::from),
         except: (except != [0; 16]).then(|| ConnectionId::from_bytes(except)),
         published_us: (published_us != 0).then_some(published_us),
     })

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use roomcast_broker::{
-    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, Retention, SharedRetention,
+    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, RetentionTable, SharedRetention,
 };
 use roomcast_protocol::{Position, Publication, Room};
 
@@ -115,8 +115,8 @@ impl Broker for RedisBroker {
         })
     }
 
-    fn retention(&self, room: &Room) -> Option<Retention> {
-        self.retention.load().of(room)
+    fn retentions(&self) -> Arc<RetentionTable> {
+        self.retention.load_full()
     }
 
     fn history(

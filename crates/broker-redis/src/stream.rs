@@ -59,6 +59,7 @@ pub(crate) fn page(room: &Room, answer: Value) -> Result<HistoryPage, BrokerErro
         return Ok(HistoryPage { gone: true, ..HistoryPage::default() });
     }
     let top = position(&top)?;
+    let first_epoch = text(&items.next().ok_or_else(unexpected)?)? == "first";
     let mut messages = Vec::with_capacity(items.len() / 2);
     while let (Some(id), Some(envelope)) = (items.next(), items.next()) {
         let Value::BulkString(envelope) = envelope else { return Err(unexpected()) };
@@ -67,7 +68,7 @@ pub(crate) fn page(room: &Room, answer: Value) -> Result<HistoryPage, BrokerErro
             messages.push(Publication { position: position(&id)?, ..publication });
         }
     }
-    Ok(HistoryPage { top, gone: false, messages })
+    Ok(HistoryPage { top, gone: false, first_epoch, messages })
 }
 
 fn text(value: &Value) -> Result<&str, BrokerError> {

@@ -16,6 +16,9 @@ pub const KEY_BYTES_MAX: usize = 200;
 /// Most messages in one answer about history. The caller asks again from the last one.
 pub const PAGE_MESSAGES_MAX: usize = 500;
 
+/// Most bytes of payload in one such answer, but for a single larger message.
+pub const PAGE_BYTES_MAX: usize = 512 * 1024;
+
 /// How much of a room is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -52,6 +55,8 @@ pub struct HistoryPage {
     pub top: Option<Position>,
     /// There is none now, and there were messages before: they have expired or were deleted.
     pub gone: bool,
+    /// The epoch of `top` is the first one of the room, as far as the broker remembers, which is a day at least.
+    pub first_epoch: bool,
     /// Messages of the epoch of `top`, each with its position, in order.
     pub messages: Vec<Publication>,
 }
@@ -61,6 +66,9 @@ impl HistoryPage {
     /// message of this page, or up to `top` if it has none.
     pub fn continues(&self, after: Position) -> bool {
         let Some(top) = self.top else { return after.is_before_everything() && !self.gone };
+        if after.is_before_everything() && !self.first_epoch {
+            return false;
+        }
         match self.messages.first().and_then(|message| message.position) {
             Some(first) => after.is_followed_by(first),
             None => after == top,
@@ -80,7 +88,12 @@ mod tests {
             position: Some(at(*p)),
             ..Publication::plain(room.clone(), Payload::untyped("x"))
         };
-        HistoryPage { top: top.map(at), gone: false, messages: messages.iter().map(message).collect() }
+        HistoryPage {
+            top: top.map(at),
+            gone: false,
+            first_epoch: true,
+            messages: messages.iter().map(message).collect(),
+        }
     }
 
     #[test]
@@ -96,6 +109,7 @@ mod tests {
             ((0, 0), HistoryPage { gone: true, ..page(None, &[]) }, false),
             ((0, 0), page(Some((5, 1)), &[(5, 0), (5, 1)]), true),
             ((0, 0), page(Some((5, 1)), &[(5, 1)]), false),
+            ((0, 0), HistoryPage { first_epoch: false, ..page(Some((5, 0)), &[(5, 0)]) }, false),
         ];
         for ((epoch, offset), page, expected) in cases {
             assert_eq!(page.continues(Position { epoch, offset }), expected, "{epoch}-{offset} {page:?}");

@@ -40,13 +40,15 @@ pub mod conformance;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use roomcast_protocol::{NodeId, Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
 pub use history::{
-    HistoryPage, KEY_BYTES_MAX, KEY_REMEMBERED, PAGE_MESSAGES_MAX, Retention, RetentionTable, SharedRetention,
+    HistoryPage, KEY_BYTES_MAX, KEY_REMEMBERED, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Retention, RetentionTable,
+    SharedRetention,
 };
 pub use memory::MemoryBroker;
 
@@ -82,11 +84,16 @@ pub trait Broker: Send + Sync + 'static {
         key: Option<String>,
     ) -> BoxFuture<'_, Result<Option<Position>, BrokerError>>;
 
+    /// What rooms keep, now. Whoever has read it finds out by comparing pointers that it has changed.
+    fn retentions(&self) -> Arc<RetentionTable>;
+
     /// What is kept of a room, if anything.
-    fn retention(&self, room: &Room) -> Option<Retention>;
+    fn retention(&self, room: &Room) -> Option<Retention> {
+        self.retentions().of(room)
+    }
 
     /// Reads the history of a room: with `after` the oldest messages behind it, without it the newest;
-    /// `limit` of them, and never more than [`PAGE_MESSAGES_MAX`]. A room that keeps none, or has
+    /// `limit` of them, and never more than [`PAGE_MESSAGES_MAX`] or [`PAGE_BYTES_MAX`]. A room that keeps none, or has
     /// none now, gives an empty page without `top`.
     fn history(
         &self,

@@ -15,12 +15,15 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, NodeInfo,
-    Retention, SharedRetention,
+    RetentionTable, SharedRetention,
 };
 use stream::Stream;
 
 /// How often histories that have expired are thrown away.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Most rooms whose history is kept in memory, or remembered: clients may publish to any room.
+const STREAMS_MAX: usize = 100_000;
 
 /// Connects a node with itself.
 #[derive(Debug)]
@@ -82,12 +85,18 @@ impl MemoryBroker {
         mut publication: Publication,
         key: Option<String>,
         place: mpsc::Permit<'_, BrokerEvent>,
-    ) -> Option<Position> {
+    ) -> Result<Option<Position>, BrokerError> {
         let (now, now_ms) = (Instant::now(), now_ms());
         let mut streams = self.shared.streams();
+        if streams.len() >= STREAMS_MAX && !streams.contains_key(&publication.room) {
+            return Err(BrokerError::new(
+                BrokerErrorKind::Unavailable,
+                "too many rooms keep history; use Redis",
+            ));
+        }
         let stream = streams.entry(publication.room.clone()).or_insert_with(|| Stream::new(now_ms));
         if let Some(answer) = key.as_ref().and_then(|key| stream.answered(key, now)) {
-            return answer;
+            return Ok(answer);
         }
         let retention = self.retention(&publication.room);
         let position = retention.map(|retention| stream.append(&mut publication, retention, now, now_ms));
@@ -95,7 +104,7 @@ impl MemoryBroker {
             stream.remember(key, position, now);
         }
         place.send(BrokerEvent::Publication(Arc::new(Push::new(publication))));
-        position
+        Ok(position)
     }
 }
 
@@ -140,15 +149,15 @@ impl Broker for MemoryBroker {
         Box::pin(async move {
             let place = self.place().await?;
             if key.is_some() || self.retention(&publication.room).is_some() {
-                return Ok(self.append(publication, key, place));
+                return self.append(publication, key, place);
             }
             place.send(BrokerEvent::Publication(Arc::new(Push::new(publication))));
             Ok(None)
         })
     }
 
-    fn retention(&self, room: &Room) -> Option<Retention> {
-        self.retention.load().of(room)
+    fn retentions(&self) -> Arc<RetentionTable> {
+        self.retention.load_full()
     }
 
     fn history(

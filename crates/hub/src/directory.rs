@@ -84,6 +84,10 @@ impl Directory {
         self.rooms.get_mut(room)
     }
 
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        self.rooms.keys().cloned().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rooms.len()
     }

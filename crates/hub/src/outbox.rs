@@ -68,8 +68,8 @@ struct Inner {
     /// How much of the first entry is written already.
     written: usize,
     writer: Option<Waker>,
-    /// Someone who has much to say waits until there is room.
-    speaker: Option<Waker>,
+    /// Those who have much to say, one for each room at most, wait until there is room.
+    speakers: Vec<Waker>,
     closing: Option<Close>,
     /// A message has been written since [`Outbox::take_progress`] was last asked.
     progress: bool,
@@ -131,13 +131,17 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Ready when at least half of the bound is free, or when the conversation is to end.
-    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when an entry of `bytes` fits and leaves half of the bound to others, or when nothing waits
+    /// at all, or when the conversation is to end.
+    pub fn poll_room(&self, context: &mut Context<'_>, bytes: usize) -> Poll<()> {
         let mut inner = self.inner.borrow_mut();
-        if inner.cost <= self.bytes_max / 2 || inner.closing.is_some() {
+        let fits = inner.cost + bytes <= self.bytes_max / 2;
+        if fits || inner.queue.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        inner.speaker = Some(context.waker().clone());
+        if !inner.speakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            inner.speakers.push(context.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -208,10 +212,8 @@ impl Outbox {
             inner.progress = true;
             self.stats.outbox_bytes.sub(cost as u64);
         }
-        if inner.cost <= self.bytes_max / 2
-            && let Some(speaker) = inner.speaker.take()
-        {
-            speaker.wake();
+        if inner.cost <= self.bytes_max / 2 {
+            inner.wake_speakers();
         }
         if inner.queue.is_empty() && inner.queue.capacity() > ENTRIES_KEPT {
             inner.queue = VecDeque::new();
@@ -220,14 +222,16 @@ impl Outbox {
 }
 
 impl Inner {
+    fn wake_speakers(&mut self) {
+        self.speakers.drain(..).for_each(Waker::wake);
+    }
+
     fn wake(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }
-        if self.closing.is_some()
-            && let Some(speaker) = self.speaker.take()
-        {
-            speaker.wake();
+        if self.closing.is_some() {
+            self.wake_speakers();
         }
     }
 }
@@ -242,6 +246,15 @@ impl Drop for Outbox {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[derive(Default)]
+    struct Woken(std::sync::atomic::AtomicBool);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
 
     fn outbox(bytes_max: usize) -> Outbox {
         Outbox::new(bytes_max, WireForm::Sse, Arc::default())
@@ -260,6 +273,20 @@ mod tests {
         assert_eq!(outbox.push(entry("y")), Ok(()));
         assert_eq!(outbox.push(entry("z")), Ok(()));
         assert_eq!(outbox.push(entry("z")), Err(Overflow));
+    }
+
+    #[test]
+    fn everyone_who_waits_for_room_is_woken() {
+        let outbox = outbox(1000);
+        outbox.push(entry(&"x".repeat(900))).unwrap();
+        let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
+        for each in &woken {
+            let waker = Waker::from(Arc::clone(each));
+            assert!(outbox.poll_room(&mut Context::from_waker(&waker), 10).is_pending());
+        }
+        outbox.take();
+        assert!(woken.iter().all(|each| each.0.load(std::sync::atomic::Ordering::Relaxed)));
+        assert!(outbox.poll_room(&mut Context::from_waker(Waker::noop()), 10_000).is_ready(), "it is empty");
     }
 
     #[test]

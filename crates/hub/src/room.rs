@@ -43,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) cursor: Option<Rc<StreamCursor>>,
     /// Messages that came before the member was released; `None` once it is.
     pub(crate) held: Option<Held>,
+    /// Messages up to here, in the order of the room, the client has already; forgotten once passed.
+    pub(crate) has: Option<Position>,
     /// Waits for the room to be live.
     pub(crate) waiting: Option<Waker>,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Held {
     messages: VecDeque<Arc<Push>>,
     /// Older ones did not fit.
     incomplete: bool,
+    /// Messages were lost, and history could not cover the gap.
+    reset: bool,
 }
 
 /// Handles of one message, one for each wire form in use: clones of them are plain additions.
@@ -74,7 +78,7 @@ impl RoomEntry {
 
     pub(crate) fn confirmed(&mut self, top: Option<Position>) {
         self.live = true;
-        self.top = top.or(self.top);
+        self.top = top;
         for (_, member) in &mut self.members {
             if let Some(waker) = member.waiting.take() {
                 waker.wake();
@@ -97,43 +101,80 @@ impl RoomEntry {
                         overflow(&member.outbox, stats);
                     }
                 }
-                None => member.push(push, &mut shared, stats),
+                None => member.push_new(push, &mut shared, stats),
             }
         }
     }
 
-    /// Tells every member that messages are missing. One that is still joining finds out by itself.
+    /// Tells every member that messages are missing; one that is still joining, when it has joined.
     pub(crate) fn reset(&mut self, room: &Room, stats: &ShardStats) {
-        let websocket = Rc::new(ws_frame::text(&reply::reset(room)));
-        let stream = Rc::new(sse::event(Some("reset"), None, &reply::reset_data(room)));
-        for (_, member) in self.members.iter().filter(|(_, member)| member.held.is_none()) {
-            let bytes = match member.form {
-                // Raw mode has no word for it; a poll finds out when it is repeated.
-                WireForm::WebSocketRaw | WireForm::Poll => continue,
-                WireForm::WebSocketJson => &websocket,
-                WireForm::Sse | WireForm::SseJson => &stream,
-            };
-            if member.outbox.push(Entry::Message(Rc::clone(bytes))).is_err() {
-                overflow(&member.outbox, stats);
+        for (_, member) in &mut self.members {
+            match &mut member.held {
+                // What is held has a hole in it now.
+                Some(held) => *held = Held { reset: true, ..Held::default() },
+                None => member.say_reset(room, stats),
             }
         }
     }
 }
 
 impl Member {
+    /// Queues a message that has just come, unless the client has it already: one that came back may have been given
+    /// by history what then arrives late, or what it had heard on a node that was ahead of this one.
+    fn push_new(&mut self, push: &Push, shared: &mut Shared, stats: &ShardStats) {
+        if let Some(position) = push.publication().position
+            && let Some(has) = self.has
+        {
+            if position <= has {
+                return;
+            }
+            self.has = None;
+        }
+        self.push(push, shared, stats);
+    }
+
     /// Queues one message for the client, with its id where the client wants ids.
     fn push(&self, push: &Push, shared: &mut Shared, stats: &ShardStats) {
+        if self.outbox.is_closing() {
+            return;
+        }
         let publication = push.publication();
-        let id_of_stream = self.cursor.as_ref().zip(publication.position).and_then(|(cursor, position)| {
-            cursor.advance(&publication.room, position);
-            cursor.field().filter(|_| self.form.is_sse())
-        });
-        let with_id = self.cursor.is_none();
-        let id = id_of_stream.map_or(Ok(()), |id| self.outbox.push(Entry::Reply(id)));
-        let message = Entry::Message(shared.handle(push, self.form, with_id));
-        if id.and_then(|()| self.outbox.push(message)).is_err() {
+        let advance = |cursor: &StreamCursor| {
+            if let Some(position) = publication.position {
+                cursor.advance(&publication.room, position);
+            }
+        };
+        let message = Entry::Message(shared.handle(push, self.form, self.cursor.is_none()));
+        let Some(cursor) = &self.cursor else { return self.queue(message, stats) };
+        if self.form.is_sse() && publication.position.is_some() {
+            advance(cursor);
+            cursor.field().into_iter().for_each(|id| self.queue(Entry::Reply(id), stats));
+            return self.queue(message, stats);
+        }
+        // A poll's cursor speaks of what is queued, and of nothing else.
+        self.queue(message, stats);
+        if !self.outbox.is_closing() {
+            advance(cursor);
+        }
+    }
+
+    fn queue(&self, entry: Entry, stats: &ShardStats) {
+        if self.outbox.push(entry).is_err() {
             overflow(&self.outbox, stats);
         }
+    }
+
+    /// Tells the client that messages of the room are missing.
+    pub(crate) fn say_reset(&self, room: &Room, stats: &ShardStats) {
+        let bytes = match self.form {
+            // Raw mode has no word for it.
+            WireForm::WebSocketRaw => return,
+            // The answer is what came before the gap; the next poll is told.
+            WireForm::Poll => return self.outbox.close(Close::NORMAL),
+            WireForm::WebSocketJson => ws_frame::text(&reply::reset(room)),
+            WireForm::Sse | WireForm::SseJson => sse::event(Some("reset"), None, &reply::reset_data(room)),
+        };
+        self.queue(Entry::Reply(bytes), stats);
     }
 
     /// Gives the client a message out of turn: one that it missed.
@@ -151,14 +192,14 @@ impl Member {
     }
 
     /// Lets messages through, beginning with those that were held and come after `after`.
-    pub(crate) fn release(&mut self, after: Option<Position>, stats: &ShardStats) {
+    pub(crate) fn release(&mut self, room: &Room, after: Option<Position>, stats: &ShardStats) {
         let Some(held) = self.held.take() else { return };
+        self.has = after;
+        if held.reset {
+            self.say_reset(room, stats);
+        }
         for push in held.messages {
-            let position = push.publication().position;
-            if position.is_some() && position <= after {
-                continue;
-            }
-            self.deliver(&push, stats);
+            self.push_new(&push, &mut Shared::default(), stats);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use roomcast_broker::{Broker, BrokerEvent, EventReceiver, HistoryPage};
+use roomcast_broker::{Broker, BrokerEvent, EventReceiver, HistoryPage, RetentionTable};
 use roomcast_protocol::{Position, Push, Room};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{info, warn};
@@ -142,6 +142,8 @@ pub struct Router {
     events: EventReceiver,
     queues: RouterQueues,
     directory: Directory,
+    /// What rooms were last known to keep.
+    retention: Arc<RetentionTable>,
     reads: Reads,
     read_results: Receiver<ReadResult>,
     status: Arc<HubStatus>,
@@ -162,7 +164,17 @@ impl Router {
         status: Arc<HubStatus>,
     ) -> Self {
         let (reads, read_results) = Reads::new(Arc::clone(&broker));
-        Self { broker, events, queues, directory: Directory::default(), reads, read_results, status }
+        let retention = broker.retentions();
+        Self {
+            broker,
+            events,
+            queues,
+            directory: Directory::default(),
+            retention,
+            reads,
+            read_results,
+            status,
+        }
     }
 
     /// Runs until the broker is gone or all shards are.
@@ -221,7 +233,10 @@ impl Router {
         match event {
             BrokerEvent::Publication(push) => self.publication(push).await,
             BrokerEvent::Subscribed(rooms) => self.subscribed(rooms).await,
-            BrokerEvent::Probe(sent_ms) => self.send_all(|| ShardMessage::Probe(sent_ms)).await,
+            BrokerEvent::Probe(sent_ms) => {
+                self.follow_retention();
+                self.send_all(|| ShardMessage::Probe(sent_ms)).await;
+            }
             BrokerEvent::Up => {
                 self.status.broker_up.store(true, Ordering::Relaxed);
                 info!(rooms = self.directory.len(), "connected to the broker");
@@ -232,6 +247,15 @@ impl Router {
                 self.directory.down();
                 self.send_all(|| ShardMessage::Down).await;
             }
+        }
+    }
+
+    /// What rooms keep has changed: each is confirmed once more, and then begins or ends to be tracked.
+    fn follow_retention(&mut self) {
+        let now = self.broker.retentions();
+        if !Arc::ptr_eq(&now, &self.retention) {
+            self.retention = now;
+            self.broker.subscribe(&self.directory.rooms());
         }
     }
 
@@ -284,7 +308,7 @@ impl Router {
         let Some(tracker) = &mut entry.tracker else { return };
         let outcome = tracker.read(page);
         entry.reading = outcome.read.map(|after| self.reads.repair(room.clone(), Some(after)));
-        let is_done = entry.reading.is_none() && !entry.confirmed;
+        let is_done = entry.reading.is_none();
         if let Some(seen) = outcome.lost {
             self.reads.renew(room.clone(), seen);
         }

@@ -92,6 +92,7 @@ impl Shard {
             outbox: Rc::clone(outbox),
             cursor: cursor.cloned(),
             held,
+            has: None,
             waiting: None,
         });
         self.stats.members.add(1);
@@ -263,6 +264,13 @@ impl Membership {
         }
     }
 
+    /// Tells the client that messages of the room are missing.
+    pub fn say_reset(&self) {
+        if let Some(entry) = self.shard.rooms.borrow().get(&self.room) {
+            entry.members[self.key].say_reset(&self.room, &self.shard.stats);
+        }
+    }
+
     /// Whether [`release`](Self::release) at this position would leave no gap.
     pub fn can_be_released(&self, after: Option<Position>) -> bool {
         let rooms = self.shard.rooms.borrow();
@@ -273,7 +281,7 @@ impl Membership {
     /// `after`, which the client has already.
     pub fn release(&self, after: Option<Position>) {
         if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
-            entry.members[self.key].release(after, &self.shard.stats);
+            entry.members[self.key].release(&self.room, after, &self.shard.stats);
         }
     }
 }

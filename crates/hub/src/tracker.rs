@@ -19,12 +19,18 @@ const RECENT_BYTES_MAX: usize = 256 * 1024;
 /// Most messages that wait for a read of history; what comes beyond is read as well.
 const WAITING_MESSAGES_MAX: usize = 1024;
 
+/// Reads in a row that may bring nothing while messages wait for something before them. A read may be older than
+/// what waits, but not several of them.
+const FRUITLESS_READS_MAX: u8 = 3;
+
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     /// The last message that was let through; none before the first read.
     last: Option<Position>,
     /// There is no history, but there was; members have been told.
     gone: bool,
+    /// Reads in a row that did not bring what was missing.
+    fruitless: u8,
     recent: VecDeque<Arc<Push>>,
     recent_bytes: usize,
     reading: Option<Reading>,
@@ -97,7 +103,8 @@ impl Tracker {
             self.let_through(push);
             return Step::Deliver;
         }
-        if position.epoch == last.epoch && position.offset <= last.offset {
+        // Epochs grow: what is of an earlier one is late, too.
+        if position <= last {
             return Step::Nothing;
         }
         let mut reading = Reading::default();
@@ -118,6 +125,7 @@ impl Tracker {
             self.begin_anew();
         }
         self.gone = page.gone;
+        self.fruitless = if page.messages.is_empty() { self.fruitless + 1 } else { 0 };
         let read_up_to = page.messages.last().and_then(|message| message.position);
         for message in page.messages {
             let push = Arc::new(Push::new(message));
@@ -154,7 +162,15 @@ impl Tracker {
             match self.receive(&push) {
                 Step::Deliver => outcome.deliver.push(push),
                 Step::Nothing => {}
-                Step::Read { after } => outcome.read = Some(after),
+                Step::Read { after } if self.fruitless < FRUITLESS_READS_MAX => outcome.read = Some(after),
+                // History does not have what came before it, and never will.
+                Step::Read { .. } => {
+                    self.reading = None;
+                    self.begin_anew();
+                    self.let_through(&push);
+                    outcome.reset = true;
+                    outcome.deliver.push(push);
+                }
             }
         }
         if again {
@@ -181,6 +197,10 @@ impl Tracker {
     /// All messages after `after`, if they are at hand.
     pub(crate) fn since(&self, after: Position) -> Option<Vec<Arc<Push>>> {
         let last = self.last?;
+        // Whether that was before the first epoch of all, only the broker knows.
+        if after.is_before_everything() {
+            return None;
+        }
         if after == last {
             return Some(Vec::new());
         }

@@ -240,3 +240,15 @@ fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
     request(port, "POST", "/rooms/witness/messages", &[], b"still here").unwrap();
     assert_eq!(witness.message().unwrap().text(), "still here");
 }
+
+/// WebSockets count for as long as they are open, also after they have left HTTP.
+#[test]
+fn connections_beyond_the_limit_are_refused() {
+    let node = Node::start(BINARY, &["--set", "limits.connections=5"]).unwrap();
+    let mut open: Vec<_> = (0..5).map(|_| WsClient::raw(node.port(), "/ws?room=a").unwrap()).collect();
+    let refused = WsClient::connect(node.port(), "/ws?room=a", &[]).unwrap().unwrap_err();
+    check(&refused, 503, "as many connections as it takes");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    open.pop();
+    wait_until("a place is free", || WsClient::raw(node.port(), "/ws?room=a").is_ok());
+}

@@ -6,16 +6,18 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use roomcast_hub::{Entry, Membership, Outbox, Shard, Slice};
+use roomcast_hub::{ENTRY_COST_BYTES, Membership, Outbox, Shard, Slice};
+use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_protocol::reply::Verdict;
-use roomcast_protocol::wire::{sse, ws_frame};
-use roomcast_protocol::{Cursor, Position, Room, WireForm, reply};
+use roomcast_protocol::{Cursor, Position, Room};
 
 /// The wait before history that could not be read is asked for again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What a message may take in an outbox besides its payload.
+const MARGIN_BYTES: usize = ENVELOPE_BYTES_MAX + 2 * ENTRY_COST_BYTES;
 
 /// How a membership begins.
 pub(crate) struct Plan {
@@ -27,16 +29,38 @@ pub(crate) struct Plan {
     pub(crate) missed: Option<Slice>,
 }
 
+/// How long a cursor counts that was given out before the first message of a room. Brokers remember for longer that a
+/// room has had messages.
+const BEGINNING_COUNTS: Duration = Duration::from_secs(12 * 3600);
+
+/// A cursor of a room without messages tells when it was given out: too old, it says nothing.
+fn undated(position: Position) -> Option<Position> {
+    if !position.is_before_everything() {
+        return Some(position);
+    }
+    let age_s = now_s().checked_sub(position.offset)?;
+    (age_s <= BEGINNING_COUNTS.as_secs()).then_some(Position::BEFORE_EVERYTHING)
+}
+
+/// The other way round, for clients.
+pub(crate) fn dated(position: Position) -> Position {
+    if position.is_before_everything() { Position { epoch: 0, offset: now_s() } } else { position }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// Decides how a member begins that has everything up to `after`, in a room that ends at `top`.
 /// `start` is where a member begins that asks for nothing; none in rooms without history.
 pub(crate) async fn plan(shard: &Shard, room: &Room, start: Option<Position>, after: Option<&str>) -> Plan {
     let fresh = |missed| Plan { verdict: Verdict { resumed: false, missed }, start, missed: None };
     let Some(after) = after else { return fresh(false) };
-    let known = after.parse::<Cursor>().ok().and_then(|cursor| cursor.position_of(room));
+    let known = after.parse::<Cursor>().ok().and_then(|cursor| cursor.position_of(room)).and_then(undated);
     // A cursor of another room, another service or none: there is no telling what was missed.
     let (Some(known), Some(start)) = (known, start) else { return fresh(true) };
     let resumed = Verdict { resumed: true, missed: false };
-    if known == start {
+    if known == start && !known.is_before_everything() {
         return Plan { verdict: resumed, start: Some(known), missed: None };
     }
     match shard.slice(room, known).await {
@@ -46,31 +70,30 @@ pub(crate) async fn plan(shard: &Shard, room: &Room, start: Option<Position>, af
 }
 
 /// Gives a member what it has missed, and then lets live messages through.
-pub(crate) async fn catch_up(
-    shard: Rc<Shard>,
-    membership: Rc<Membership>,
-    outbox: Rc<Outbox>,
-    form: WireForm,
-    plan: Plan,
-) {
-    let Plan { start, missed, .. } = plan;
-    let (Some(mut reached), Some(mut slice)) = (start, missed) else { return membership.release(start) };
+pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbox: Rc<Outbox>, plan: Plan) {
+    let Some(mut reached) = plan.start else { return membership.release(None) };
+    let mut slice = match plan.missed {
+        Some(slice) => slice,
+        None => read_on(&shard, membership.room(), reached).await,
+    };
     loop {
+        if !slice.complete {
+            // Trimmed away while the client was reading.
+            membership.say_reset();
+            reached = slice.top.unwrap_or(Position::BEFORE_EVERYTHING);
+            slice.messages.clear();
+        }
         for push in &slice.messages {
-            poll_fn(|context| outbox.poll_room(context)).await;
+            let bytes = push.publication().payload.bytes.len() + MARGIN_BYTES;
+            poll_fn(|context| outbox.poll_room(context, bytes)).await;
             membership.deliver(push);
             reached = push.publication().position.unwrap_or(reached);
         }
-        let at_the_end = slice.top.is_none_or(|top| top == reached);
+        let at_the_end = slice.top.is_none_or(|top| top <= reached);
         if at_the_end && membership.can_be_released(Some(reached)) {
             return membership.release(Some(reached));
         }
         slice = read_on(&shard, membership.room(), reached).await;
-        if !slice.complete {
-            // Trimmed away while the client was reading.
-            say_reset(&outbox, form, membership.room());
-            return membership.release(slice.top.or(Some(reached)));
-        }
     }
 }
 
@@ -81,14 +104,4 @@ async fn read_on(shard: &Shard, room: &Room, after: Position) -> Slice {
         }
         tokio::time::sleep(RETRY).await;
     }
-}
-
-fn say_reset(outbox: &Outbox, form: WireForm, room: &Room) {
-    let bytes: Bytes = match form {
-        WireForm::WebSocketRaw | WireForm::Poll => return,
-        WireForm::WebSocketJson => ws_frame::text(&reply::reset(room)),
-        WireForm::Sse | WireForm::SseJson => sse::event(Some("reset"), None, &reply::reset_data(room)),
-    };
-    // A client without room for it is being closed, and resumes with a verdict.
-    let _ = outbox.push(Entry::Reply(bytes));
 }

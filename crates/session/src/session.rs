@@ -41,6 +41,8 @@ pub struct Session {
     pulse: Rc<Pulse>,
     /// Of streams and polls, whose positions speak of all their rooms at once.
     cursor: Option<Rc<StreamCursor>>,
+    /// The cursor before anything was let through.
+    beginning: RefCell<Option<Cursor>>,
     joined: RefCell<Vec<Joined>>,
 }
 
@@ -68,7 +70,17 @@ impl Session {
         // With one room the ids of its messages are the cursor, and the same for everybody.
         let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
         let cursor = needs_cursor.then(Rc::default);
-        Self { core: Rc::clone(core), id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
+        Self {
+            core: Rc::clone(core),
+            id,
+            form,
+            echo,
+            outbox,
+            pulse,
+            cursor,
+            beginning: RefCell::default(),
+            joined: RefCell::default(),
+        }
     }
 
     /// What is to be written to the client.
@@ -97,7 +109,7 @@ impl Session {
 
     /// Says hello, tells how each room begins, and lets messages through: first what was missed since
     /// `after`, the cursor where the client had stopped. Gives the rooms where history could not cover
-    /// the gap.
+    /// the gap; those that keep none are not among them.
     pub async fn greet(&self, after: Option<&str>) -> Vec<Room> {
         let memberships: Vec<_> =
             self.joined.borrow().iter().map(|joined| Rc::clone(&joined.membership)).collect();
@@ -112,7 +124,7 @@ impl Session {
             WireForm::WebSocketJson => {
                 self.reply(&reply::welcome(self.id, &settings.node, None, settings.client_heartbeat_s()));
                 for (membership, plan) in &plans {
-                    let id = membership.start();
+                    let id = membership.start().map(resume::dated);
                     self.reply(&reply::subscribed(membership.room(), id, plan.verdict, None));
                 }
             }
@@ -125,15 +137,22 @@ impl Session {
         }
         if let Some(cursor) = &self.cursor {
             for (membership, plan) in &plans {
-                plan.start.inspect(|start| cursor.advance(membership.room(), *start));
+                plan.start.inspect(|start| cursor.advance(membership.room(), resume::dated(*start)));
             }
         }
-        let missed = plans.iter().filter(|(_, plan)| plan.verdict.missed);
+        // A room without history has nothing to be reset to.
+        let missed = plans.iter().filter(|(_, plan)| plan.verdict.missed && plan.start.is_some());
         let missed = missed.map(|(membership, _)| membership.room().clone()).collect();
+        *self.beginning.borrow_mut() = self.cursor();
         for (membership, plan) in plans {
             self.begin(membership, plan);
         }
         missed
+    }
+
+    /// Where the client stood when it was greeted.
+    pub fn beginning(&self) -> Option<Cursor> {
+        self.beginning.borrow().clone()
     }
 
     /// Where the client stands in all its rooms, if any keeps history.
@@ -143,7 +162,8 @@ impl Session {
 
     /// The id of the event `connected`: what a client sends back that is cut off before any message.
     fn first_cursor(&self, plans: &[(Rc<Membership>, Plan)]) -> Option<Cursor> {
-        let mut starts = plans.iter().filter_map(|(m, plan)| Some((m.room(), plan.start?))).peekable();
+        let mut starts =
+            plans.iter().filter_map(|(m, plan)| Some((m.room(), resume::dated(plan.start?)))).peekable();
         starts.peek()?;
         if self.cursor.is_some() {
             return Some(Cursor::over(starts));
@@ -157,12 +177,12 @@ impl Session {
 
     /// Lets messages through as planned. What was missed goes out no faster than the client takes it.
     fn begin(&self, membership: Rc<Membership>, plan: Plan) {
-        if plan.missed.is_none() {
+        if plan.missed.is_none() && membership.can_be_released(plan.start) {
             return membership.release(plan.start);
         }
         let (shard, outbox) = (Rc::clone(self.core.shard()), Rc::clone(&self.outbox));
         let room = membership.room().clone();
-        let task = tokio::task::spawn_local(resume::catch_up(shard, membership, outbox, self.form, plan));
+        let task = tokio::task::spawn_local(resume::catch_up(shard, membership, outbox, plan));
         let mut all = self.joined.borrow_mut();
         if let Some(joined) = all.iter_mut().find(|joined| *joined.membership.room() == room) {
             joined.catching_up = Some(AbortOnDropHandle::new(task));
@@ -255,7 +275,8 @@ impl Session {
         reference: Option<&Ref>,
     ) -> Result<(), Refusal> {
         if let Some(membership) = self.membership(room) {
-            self.reply(&reply::subscribed(room, membership.start(), Verdict::default(), reference));
+            let id = membership.start().map(resume::dated);
+            self.reply(&reply::subscribed(room, id, Verdict::default(), reference));
             return Ok(());
         }
         let membership = self.enter(room)?;
@@ -264,7 +285,8 @@ impl Session {
             return Err(Refusal::unavailable());
         }
         let plan = self.plan(&membership, after).await;
-        self.reply(&reply::subscribed(room, membership.start(), plan.verdict, reference));
+        let id = membership.start().map(resume::dated);
+        self.reply(&reply::subscribed(room, id, plan.verdict, reference));
         self.begin(membership, plan);
         Ok(())
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::acceptor::Accepted;
+use crate::acceptor::{Accepted, Place};
 use crate::limits::{
     FIRST_BYTES_LIMIT, HEAD_BYTES_MAX, HEAD_LIMIT, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
 };
@@ -62,14 +64,14 @@ pub async fn serve(
 async fn connection(accepted: Accepted, context: Rc<Context>) {
     let Accepted { stream, place } = accepted;
     let heartbeat = context.core.settings().heartbeat;
+    let place = Arc::new(place);
     let served = match prepare(stream, heartbeat) {
-        Ok(stream) => serve_http(stream, &context).await,
+        Ok(stream) => serve_http(stream, &context, &place).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = served {
         debug!(error, "a connection ended early");
     }
-    drop(place);
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -82,10 +84,10 @@ fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-async fn serve_http(stream: TcpStream, context: &Rc<Context>) -> Result<(), Failure> {
+async fn serve_http(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
     match timeout(FIRST_BYTES_LIMIT, speaks_http2(&stream)).await?? {
-        true => serve_http2(stream, context).await,
-        false => serve_http1(stream, context).await,
+        true => serve_http2(stream, context, place).await,
+        false => serve_http1(stream, context, place).await,
     }
 }
 
@@ -109,8 +111,8 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1(stream: TcpStream, context: &Rc<Context>) -> Result<(), Failure> {
-    let service = service_fn(|request| router::answer(request, Rc::clone(context)));
+async fn serve_http1(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
+    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
@@ -126,9 +128,9 @@ async fn serve_http1(stream: TcpStream, context: &Rc<Context>) -> Result<(), Fai
     Ok(connection.await?)
 }
 
-async fn serve_http2(stream: TcpStream, context: &Rc<Context>) -> Result<(), Failure> {
+async fn serve_http2(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
     let heartbeat = context.core.settings().heartbeat;
-    let service = service_fn(|request| router::answer(request, Rc::clone(context)));
+    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .keep_alive_interval(heartbeat)
@@ -144,6 +146,12 @@ async fn serve_http2(stream: TcpStream, context: &Rc<Context>) -> Result<(), Fai
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+/// A WebSocket outlives the HTTP connection that it came by, and keeps its place.
+fn with_place(mut request: Request<Incoming>, place: &Arc<Place>) -> Request<Incoming> {
+    request.extensions_mut().insert(Arc::clone(place));
+    request
 }
 
 /// Streams of an HTTP/2 connection stay on its core.

@@ -5,6 +5,7 @@ mod write;
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use roomcast_session::Session;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::acceptor::Place;
 use crate::body::Body;
 use crate::connection::Context;
 use crate::handshake;
@@ -34,6 +36,7 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Problem> {
     let json = handshake::wants_json(&request);
     let on_upgrade = hyper::upgrade::on(&mut request);
+    let place = request.extensions_mut().remove::<Arc<Place>>();
     let response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
         Err(problem) => {
@@ -66,7 +69,10 @@ pub(crate) async fn open(
         session.outbox().close(Close::ROOM_REQUIRED);
     }
     session.greet(query.after.as_deref()).await;
-    context.tasks.spawn_local(converse(on_upgrade, session, message_bytes_max));
+    context.tasks.spawn_local(async move {
+        converse(on_upgrade, session, message_bytes_max).await;
+        drop(place);
+    });
     Ok(response)
 }
 

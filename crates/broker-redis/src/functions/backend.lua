@@ -77,7 +77,7 @@ redis.register_function{
     end
     local found = history(keys[1], after, math.min(limit, 500))
     local answer = {}
-    for i = 2, #found, 2 do
+    for i = 3, #found, 2 do
       local _, kind, event_length, user_length = struct.unpack('>BBI2I2', found[i + 1])
       local names = found[i + 1]:sub(47, 46 + event_length)
       local payload = found[i + 1]:sub(47 + event_length + user_length)

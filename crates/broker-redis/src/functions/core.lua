@@ -1,10 +1,12 @@
 -- What both libraries share. KEYS[1] is always <prefix><room>; keys of the room carry it as a hash
 -- tag, so that they live in the slot of its channel:
 --   {<prefix><room>}:s         stream: ids are <epoch>-<offset>, the field m is the envelope
---   {<prefix><room>}:e         "<epoch> <generation>" of the stream
+--   {<prefix><room>}:e         "<epoch> <generation> <first or later>" of the stream
 --   {<prefix><room>}:k:<key>   what a publication with this idempotency key was answered
 
 local KEY_REMEMBERED_MS = 300000
+-- Most bytes of messages in one answer about history, but for a single larger one.
+local PAGE_BYTES_MAX = 524288
 
 -- Bytes 7 to 22 of an envelope are epoch and offset.
 local function with_position(envelope, epoch, offset)
@@ -19,8 +21,9 @@ local function append(base, envelope, messages, ttl_ms, generation)
   local epoch, id
   if known then
     local known_generation
-    epoch, known_generation = known:match('^(%d+) (.*)$')
-    if known_generation == generation then
+    epoch, known_generation = known:match('^(%d+) (%S+)')
+    -- A promoted server forgets in time that it was: then it says 0, and is still the same.
+    if known_generation == generation or (generation == '0' and known_generation ~= 'lost') then
       id = redis.call('XADD', stream, 'NOMKSTREAM', 'MAXLEN', messages, epoch .. '-*', 'm', envelope)
     end
   end
@@ -38,7 +41,7 @@ local function append(base, envelope, messages, ttl_ms, generation)
     end
     redis.call('DEL', stream)
     id = redis.call('XADD', stream, 'MAXLEN', messages, epoch .. '-*', 'm', envelope)
-    redis.call('SET', record, epoch .. ' ' .. generation)
+    redis.call('SET', record, epoch .. ' ' .. generation .. (known and ' later' or ' first'))
   end
   redis.call('PEXPIRE', stream, ttl_ms)
   -- The record outlives the stream, so that the next epoch is a later one.
@@ -82,20 +85,21 @@ local function renew(room, seen)
   if #last > 0 and tonumber(last[1][1]:match('-(%d+)$')) >= tonumber(offset) then
     return 0
   end
-  redis.call('SET', base .. ':e', epoch .. ' lost', 'KEEPTTL')
+  redis.call('SET', base .. ':e', epoch .. ' lost later', 'KEEPTTL')
   return 1
 end
 
--- The last id, or '' or 'gone', and then ids and envelopes in turn: with after the oldest behind it, without it
+-- The last id, or '' or 'gone'; whether its epoch is the first one; and then ids and envelopes in turn: with after the oldest behind it, without it
 -- the newest.
 local function history(room, after, limit)
   local base = '{' .. room .. '}'
   local stream = base .. ':s'
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   if #last == 0 then
-    return { redis.call('EXISTS', base .. ':e') == 1 and 'gone' or '' }
+    return { redis.call('EXISTS', base .. ':e') == 1 and 'gone' or '', 'first' }
   end
-  local answer = { last[1][1] }
+  local record = redis.call('GET', base .. ':e')
+  local answer = { last[1][1], record and record:match(' (%S+)$') or 'later' }
   if limit <= 0 then
     return answer
   end
@@ -103,7 +107,12 @@ local function history(room, after, limit)
   if after == '' then
     local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', limit)
     entries = {}
-    for i = #newest, 1, -1 do
+    local first, total = 0, 0
+    while first < #newest and (total == 0 or total + #newest[first + 1][2][2] <= PAGE_BYTES_MAX) do
+      first = first + 1
+      total = total + #newest[first][2][2]
+    end
+    for i = first, 1, -1 do
       entries[#entries + 1] = newest[i]
     end
   else
@@ -111,7 +120,12 @@ local function history(room, after, limit)
     local from = after:match('^(%d+)-') == epoch and '(' .. after or epoch .. '-0'
     entries = redis.call('XRANGE', stream, from, '+', 'COUNT', limit)
   end
-  for _, entry in ipairs(entries) do
+  local bytes = 0
+  for i, entry in ipairs(entries) do
+    bytes = bytes + #entry[2][2]
+    if bytes > PAGE_BYTES_MAX and i > 1 and after ~= '' then
+      break
+    end
     answer[#answer + 1] = entry[1]
     answer[#answer + 1] = entry[2][2]
   end

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roomcast_protocol::{EventName, Payload, PayloadKind, Position, Publication};
 
 use super::{KEPT, Node, plain, room};
-use crate::{HistoryPage, PAGE_MESSAGES_MAX};
+use crate::{HistoryPage, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
 
 /// Runs every check about history, each on a fresh cluster.
 pub(super) async fn suite<F, C>(cluster: &mut F)
@@ -19,6 +19,7 @@ where
     history_is_trimmed(cluster().await).await;
     a_key_is_published_once(cluster().await).await;
     rooms_without_history_have_no_ids(cluster().await).await;
+    pages_are_bounded_in_bytes(cluster().await).await;
     concurrent_publishers_share_one_numbering(cluster().await).await;
 }
 
@@ -54,7 +55,8 @@ async fn positions_are_contiguous_and_travel_along(mut nodes: Vec<Node>) {
 async fn history_has_what_was_published(mut nodes: Vec<Node>) {
     let last = nodes.len() - 1;
     nodes[last].subscribe(&[room("kept:a")]).await;
-    assert_eq!(page(&nodes[last], "kept:a", None, 10).await, HistoryPage::default());
+    let empty = page(&nodes[last], "kept:a", None, 10).await;
+    assert!(empty.top.is_none() && !empty.gone && empty.messages.is_empty());
     let sent = Publication {
         event: EventName::parse("e").expect("valid"),
         user: Some("u".into()),
@@ -64,7 +66,10 @@ async fn history_has_what_was_published(mut nodes: Vec<Node>) {
     nodes[0].broker.publish(sent, None).await.expect("published");
     let heard = nodes[last].publication().await;
     let read = page(&nodes[last], "kept:a", None, 10).await;
-    assert_eq!(read, HistoryPage { top: heard.position, gone: false, messages: vec![heard] });
+    assert_eq!(
+        read,
+        HistoryPage { top: heard.position, gone: false, first_epoch: true, messages: vec![heard] }
+    );
 
     for i in 0..9 {
         publish(&nodes[0], "kept:a", &i.to_string()).await;
@@ -110,9 +115,26 @@ async fn a_key_is_published_once(mut nodes: Vec<Node>) {
 
 async fn rooms_without_history_have_no_ids(nodes: Vec<Node>) {
     assert_eq!(publish(&nodes[0], "unkept:a", "x").await, None);
-    assert_eq!(page(&nodes[0], "unkept:a", None, 10).await, HistoryPage::default());
+    let nothing = page(&nodes[0], "unkept:a", None, 10).await;
+    assert!(nothing.top.is_none() && nothing.messages.is_empty());
     assert_eq!(nodes[0].broker.retention(&room("unkept:a")), None);
     assert_eq!(nodes[0].broker.retention(&room("kept:a")).map(|r| r.messages), Some(KEPT));
+}
+
+async fn pages_are_bounded_in_bytes(nodes: Vec<Node>) {
+    let large = "x".repeat(PAGE_BYTES_MAX / 3);
+    for i in 0..5 {
+        publish(&nodes[0], "kept:b", &format!("{i}{large}")).await;
+    }
+    publish(&nodes[0], "kept:b", &"y".repeat(PAGE_BYTES_MAX * 2)).await;
+    let first =
+        |page: &HistoryPage| texts(page).iter().map(|text| text[..1].to_owned()).collect::<Vec<_>>().concat();
+    let newest = page(&nodes[0], "kept:b", None, 10).await;
+    assert_eq!(first(&newest), "y", "one is always given, however large");
+    let oldest = page(&nodes[0], "kept:b", Some(Position::BEFORE_EVERYTHING), 10).await;
+    assert_eq!(first(&oldest), "01");
+    let next = page(&nodes[0], "kept:b", oldest.messages.last().and_then(|m| m.position), 10).await;
+    assert_eq!(first(&next), "23");
 }
 
 async fn concurrent_publishers_share_one_numbering(mut nodes: Vec<Node>) {

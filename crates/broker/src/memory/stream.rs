@@ -1,14 +1,17 @@
 //! The history of one room in memory, as a pure value.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomcast_protocol::{Position, Publication};
 
-use crate::{HistoryPage, KEY_REMEMBERED, PAGE_MESSAGES_MAX, Retention};
+use crate::{HistoryPage, KEY_REMEMBERED, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Retention};
 
 /// Most idempotency keys that are remembered for one room; beyond it the oldest are forgotten early.
 const KEYS_MAX: usize = 10_000;
+
+/// How long it is remembered that a room had messages, after they have expired.
+const EPOCH_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// What is kept of one room.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Stream {
     next_offset: u64,
     messages: VecDeque<Publication>,
     expires: Option<Instant>,
+    /// No epoch came before this one.
+    first_epoch: bool,
     keys: Keys,
 }
 
@@ -35,6 +40,7 @@ impl Stream {
             next_offset: 0,
             messages: VecDeque::new(),
             expires: None,
+            first_epoch: true,
             keys: Keys::default(),
         }
     }
@@ -83,13 +89,18 @@ impl Stream {
     fn begin_anew(&mut self, now_ms: u64) {
         self.epoch = now_ms.max(self.epoch + 1);
         self.next_offset = 0;
+        self.first_epoch = false;
         self.messages.clear();
     }
 
     /// Whether nothing in it counts any more.
     pub(super) fn is_over(&mut self, now: Instant) -> bool {
         self.keys.forget(now);
-        self.keys.answers.is_empty() && self.expires.is_none_or(|expires| expires <= now)
+        if self.expires.is_some_and(|expires| expires <= now) {
+            self.messages = VecDeque::new();
+        }
+        let remembered = |expires: Instant| now.saturating_duration_since(expires) < EPOCH_REMEMBERED;
+        self.keys.answers.is_empty() && !self.expires.is_some_and(remembered)
     }
 
     /// A part of the history.
@@ -99,16 +110,26 @@ impl Stream {
             return HistoryPage { gone: is_over, ..HistoryPage::default() };
         }
         let limit = limit.min(PAGE_MESSAGES_MAX);
-        let skip = match after {
-            Some(after) => self.messages.iter().take_while(|message| message.position <= Some(after)).count(),
-            None => self.messages.len().saturating_sub(limit),
+        let mut bytes = 0;
+        let mut fits = |message: &&Publication| {
+            let first = bytes == 0;
+            bytes += message.payload.bytes.len() + 1;
+            first || bytes <= PAGE_BYTES_MAX
+        };
+        let messages: Vec<_> = match after {
+            Some(after) => {
+                let behind = self.messages.iter().skip_while(|message| message.position <= Some(after));
+                behind.take(limit).take_while(&mut fits).cloned().collect()
+            }
+            None => {
+                let newest = self.messages.iter().rev().take(limit).take_while(&mut fits);
+                let mut newest: Vec<_> = newest.cloned().collect();
+                newest.reverse();
+                newest
+            }
         };
         let top = Some(Position { epoch: self.epoch, offset: self.next_offset - 1 });
-        HistoryPage {
-            top,
-            gone: false,
-            messages: self.messages.iter().skip(skip).take(limit).cloned().collect(),
-        }
+        HistoryPage { top, gone: false, first_epoch: self.first_epoch, messages }
     }
 }
 
@@ -129,7 +150,6 @@ impl Keys {
 mod tests {
     use super::*;
     use roomcast_protocol::{Payload, Room};
-    use std::time::Duration;
 
     const RETENTION: Retention = Retention { messages: 3, ttl: Duration::from_secs(10) };
 
@@ -168,7 +188,9 @@ mod tests {
         let later = now + RETENTION.ttl;
         assert!(stream.page(None, 10, later).gone);
         assert_eq!(append(&mut stream, later), Position { epoch: 100, offset: 0 });
-        assert!(!stream.is_over(later) && stream.is_over(later + RETENTION.ttl));
+        assert!(!stream.page(None, 10, later).first_epoch);
+        assert!(!stream.is_over(later + RETENTION.ttl));
+        assert!(stream.is_over(later + RETENTION.ttl + EPOCH_REMEMBERED));
     }
 
     #[test]

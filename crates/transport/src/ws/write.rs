@@ -50,6 +50,8 @@ async fn write_some(socket: &Socket, outbox: &Outbox) -> io::Result<()> {
             if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(result) }
         });
         match timeout(STALL_CHECK, writing).await {
+            // Given up while the peer kept us waiting: what waited is gone.
+            Ok(Ok(0)) if outbox.is_empty() => return Ok(()),
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(result) => return result.map(|_| ()),
             Err(_) if outbox.is_closing() && stalls >= STALLS_WHEN_CLOSING_MAX => {
