@@ -182,13 +182,16 @@ impl Member {
         self.push(push, &mut Shared::default(), stats);
     }
 
-    /// Whether nothing is missing between `after` and what is held.
-    pub(crate) fn can_be_released(&self, after: Option<Position>) -> bool {
+    /// Whether nothing is missing between `after` and what is held; `top` is the last message that the room has
+    /// given to all.
+    pub(crate) fn can_be_released(&self, after: Option<Position>, top: Option<Position>) -> bool {
         let Some(held) = &self.held else { return true };
         let Some(after) = after else { return true };
-        let first = held.messages.iter().find_map(|push| push.publication().position);
-        first.is_none_or(|first| first <= after || after.is_followed_by(first))
-            && !(held.incomplete && first.is_none())
+        match held.messages.iter().find_map(|push| push.publication().position) {
+            Some(first) => first <= after || after.is_followed_by(first),
+            // What was read may be older than the member's joining.
+            None => !held.incomplete && top.is_none_or(|top| top <= after),
+        }
     }
 
     /// Lets messages through, beginning with those that were held and come after `after`.

@@ -274,7 +274,7 @@ impl Membership {
     /// Whether [`release`](Self::release) at this position would leave no gap.
     pub fn can_be_released(&self, after: Option<Position>) -> bool {
         let rooms = self.shard.rooms.borrow();
-        rooms.get(&self.room).is_none_or(|entry| entry.members[self.key].can_be_released(after))
+        rooms.get(&self.room).is_none_or(|entry| entry.members[self.key].can_be_released(after, entry.top))
     }
 
     /// Lets the room's messages through to the outbox: first the held ones, but for those up to

@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) missed: Option<Slice>,
 }
 
+/// The wait before history that had nothing new is asked for again.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// How long a cursor counts that was given out before the first message of a room. Brokers remember for longer that a
 /// room has had messages.
 const BEGINNING_COUNTS: Duration = Duration::from_secs(12 * 3600);
@@ -52,7 +55,8 @@ fn now_s() -> u64 {
 }
 
 /// Decides how a member begins that has everything up to `after`, in a room that ends at `top`.
-/// `start` is where a member begins that asks for nothing; none in rooms without history.
+/// `start` is where a member begins that asks for nothing; none in rooms without history. Waits for as long as history
+/// cannot be read: what it would cover must not be called missing.
 pub(crate) async fn plan(shard: &Shard, room: &Room, start: Option<Position>, after: Option<&str>) -> Plan {
     let fresh = |missed| Plan { verdict: Verdict { resumed: false, missed }, start, missed: None };
     let Some(after) = after else { return fresh(false) };
@@ -63,10 +67,11 @@ pub(crate) async fn plan(shard: &Shard, room: &Room, start: Option<Position>, af
     if known == start && !known.is_before_everything() {
         return Plan { verdict: resumed, start: Some(known), missed: None };
     }
-    match shard.slice(room, known).await {
-        Some(slice) if slice.complete => Plan { verdict: resumed, start: Some(known), missed: Some(slice) },
-        _ => fresh(true),
+    let slice = read_on(shard, room, known).await;
+    if slice.complete {
+        return Plan { verdict: resumed, start: Some(known), missed: Some(slice) };
     }
+    fresh(true)
 }
 
 /// Gives a member what it has missed, and then lets live messages through.
@@ -92,6 +97,9 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
         let at_the_end = slice.top.is_none_or(|top| top <= reached);
         if at_the_end && membership.can_be_released(Some(reached)) {
             return membership.release(Some(reached));
+        }
+        if slice.messages.is_empty() {
+            tokio::time::sleep(AGAIN).await;
         }
         slice = read_on(&shard, membership.room(), reached).await;
     }

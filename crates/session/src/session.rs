@@ -110,21 +110,25 @@ impl Session {
     /// Says hello, tells how each room begins, and lets messages through: first what was missed since
     /// `after`, the cursor where the client had stopped. Gives the rooms where history could not cover
     /// the gap; those that keep none are not among them.
-    pub async fn greet(&self, after: Option<&str>) -> Vec<Room> {
+    pub async fn greet(&self, after: Option<&str>) -> Result<Vec<Room>, Refusal> {
         let memberships: Vec<_> =
             self.joined.borrow().iter().map(|joined| Rc::clone(&joined.membership)).collect();
-        let mut plans = Vec::with_capacity(memberships.len());
-        for membership in memberships {
-            let plan = self.plan(&membership, after).await;
-            plans.push((membership, plan));
-        }
+        let planning = async {
+            let mut plans = Vec::with_capacity(memberships.len());
+            for membership in memberships {
+                let plan = self.plan(&membership, after).await;
+                plans.push((membership, plan));
+            }
+            plans
+        };
+        let plans = timeout(CONFIRMATION_LIMIT, planning).await.map_err(|_| Refusal::unavailable())?;
         let settings = self.core.settings();
         match self.form {
             WireForm::WebSocketRaw | WireForm::Poll => {}
             WireForm::WebSocketJson => {
                 self.reply(&reply::welcome(self.id, &settings.node, None, settings.client_heartbeat_s()));
                 for (membership, plan) in &plans {
-                    let id = membership.start().map(resume::dated);
+                    let id = plan.start.map(resume::dated);
                     self.reply(&reply::subscribed(membership.room(), id, plan.verdict, None));
                 }
             }
@@ -147,7 +151,7 @@ impl Session {
         for (membership, plan) in plans {
             self.begin(membership, plan);
         }
-        missed
+        Ok(missed)
     }
 
     /// Where the client stood when it was greeted.
@@ -284,8 +288,12 @@ impl Session {
             self.exit(room);
             return Err(Refusal::unavailable());
         }
-        let plan = self.plan(&membership, after).await;
-        let id = membership.start().map(resume::dated);
+        let Ok(plan) = timeout(CONFIRMATION_LIMIT, self.plan(&membership, after)).await else {
+            self.exit(room);
+            return Err(Refusal::unavailable());
+        };
+        // Cut off before anything else, the client comes back with this.
+        let id = plan.start.map(resume::dated);
         self.reply(&reply::subscribed(room, id, plan.verdict, reference));
         self.begin(membership, plan);
         Ok(())

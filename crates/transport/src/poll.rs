@@ -34,7 +34,7 @@ pub(crate) async fn answer(
     let wait = query.wait_s.map_or(POLL_WAIT_DEFAULT, Duration::from_secs).min(POLL_WAIT_MAX);
     let session = Session::new(&context.core, WireForm::Poll, None, query.rooms.len());
     session.join(&query.rooms).await?;
-    let reset = session.greet(query.after.as_deref()).await;
+    let reset = session.greet(query.after.as_deref()).await?;
     // Who is told that something is missing should not wait to hear it.
     if reset.is_empty() {
         let something = poll_fn(|task| session.outbox().poll_ready(task));

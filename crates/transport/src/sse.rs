@@ -31,7 +31,7 @@ pub(crate) async fn open(
     let form = if query.json { WireForm::SseJson } else { WireForm::Sse };
     let session = Session::new(&context.core, form, None, query.rooms.len());
     session.join(&query.rooms).await?;
-    session.greet(after).await;
+    session.greet(after).await?;
 
     let mut response = Response::new(Body::Stream(Box::new(session)));
     let headers = response.headers_mut();

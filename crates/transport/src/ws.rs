@@ -68,7 +68,7 @@ pub(crate) async fn open(
     if !json && query.rooms.is_empty() {
         session.outbox().close(Close::ROOM_REQUIRED);
     }
-    session.greet(query.after.as_deref()).await;
+    session.greet(query.after.as_deref()).await?;
     context.tasks.spawn_local(async move {
         converse(on_upgrade, session, message_bytes_max).await;
         drop(place);
