@@ -8,7 +8,7 @@
 //! * **commands** ([`commands`]) go through clones of one `redis` multiplexed connection, which
 //!   pipelines the publications of all threads by itself.
 //!
-//! Rare questions of operators ([`inspect`]) use a `deadpool-redis` pool.
+//! Rare questions of operators ([`inspect()`]) use a `deadpool-redis` pool.
 
 mod backoff;
 mod channels;
