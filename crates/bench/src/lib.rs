@@ -3,6 +3,7 @@
 //! They share no code with the server, so that a mistake cannot hide on both sides, and they can
 //! send what no well-behaved client would.
 
+pub mod checker;
 pub mod http;
 pub mod sse;
 pub mod ws;

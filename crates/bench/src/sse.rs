@@ -68,6 +68,11 @@ impl SseClient {
         &self.head
     }
 
+    /// The socket, for what this client has no method for.
+    pub fn stream(&self) -> &TcpStream {
+        self.stream.get_ref().stream.get_ref()
+    }
+
     /// The next event; an error at the end of the stream.
     pub fn event(&mut self) -> io::Result<Event> {
         let mut event = Event::default();

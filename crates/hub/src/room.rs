@@ -108,10 +108,14 @@ impl RoomEntry {
 
     /// Tells every member that messages are missing; one that is still joining, when it has joined.
     pub(crate) fn reset(&mut self, room: &Room, stats: &ShardStats) {
+        let top = self.top;
+        // One that has come from a node further on knows the new epoch already.
         for (_, member) in &mut self.members {
+            let knows = member.has.zip(top).is_some_and(|(has, top)| top.epoch < has.epoch);
             match &mut member.held {
                 // What is held has a hole in it now.
                 Some(held) => *held = Held { reset: true, ..Held::default() },
+                None if knows => {}
                 None => member.say_reset(room, stats),
             }
         }
@@ -151,11 +155,12 @@ impl Member {
             cursor.field().into_iter().for_each(|id| self.queue(Entry::Reply(id), stats));
             return self.queue(message, stats);
         }
-        // A poll's cursor speaks of what is queued, and of nothing else.
-        self.queue(message, stats);
-        if !self.outbox.is_closing() {
-            advance(cursor);
+        // A poll's cursor speaks of what is in the answer, and of nothing else.
+        if self.outbox.push(message).is_err() {
+            // It is answered with what it has; the rest is for the next one.
+            return self.outbox.close(Close::NORMAL);
         }
+        advance(cursor);
     }
 
     fn queue(&self, entry: Entry, stats: &ShardStats) {
@@ -187,10 +192,20 @@ impl Member {
     pub(crate) fn can_be_released(&self, after: Option<Position>, top: Option<Position>) -> bool {
         let Some(held) = &self.held else { return true };
         let Some(after) = after else { return true };
+        if held.reset {
+            return false;
+        }
         match held.messages.iter().find_map(|push| push.publication().position) {
             Some(first) => first <= after || after.is_followed_by(first),
             // What was read may be older than the member's joining.
             None => !held.incomplete && top.is_none_or(|top| top <= after),
+        }
+    }
+
+    /// History is going to be read: that tells more than what has happened before.
+    pub(crate) fn reads_anew(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.reset = false;
         }
     }
 

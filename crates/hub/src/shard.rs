@@ -271,6 +271,13 @@ impl Membership {
         }
     }
 
+    /// To be called before history is read to find out where the member stands.
+    pub fn reads_anew(&self) {
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
+            entry.members[self.key].reads_anew();
+        }
+    }
+
     /// Whether [`release`](Self::release) at this position would leave no gap.
     pub fn can_be_released(&self, after: Option<Position>) -> bool {
         let rooms = self.shard.rooms.borrow();

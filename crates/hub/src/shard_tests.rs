@@ -145,3 +145,30 @@ fn a_room_lingers_and_then_goes() {
     assert_eq!(shard.interest.borrow().get("x"), Some(&Interest::Unwanted));
     assert_eq!((shard.stats.rooms.get(), shard.stats.members.get()), (0, 0));
 }
+
+#[test]
+fn a_member_that_is_ahead_of_the_room_gets_nothing_twice() {
+    let shard = shard();
+    let a = client(&shard, 1);
+    let membership = join(&shard, &a, "x");
+    let numbered = |offset: u64| {
+        let payload = Payload::untyped(offset.to_string());
+        let position = Some(Position { epoch: 5, offset });
+        let publication = Publication { position, ..Publication::plain(room("x"), payload) };
+        shard.handle(ShardMessage::Publication(Arc::new(Push::new(publication))));
+    };
+    numbered(3);
+    // History was read up to 5 before the room gave 4 and 5 to all.
+    assert!(!membership.can_be_released(Some(Position { epoch: 5, offset: 1 })));
+    membership.release(Some(Position { epoch: 5, offset: 5 }));
+    (4..8).for_each(numbered);
+    assert_eq!(drain(&a), ["6", "7"]);
+    let late = join(&shard, &client(&shard, 2), "x");
+    assert!(
+        !late.can_be_released(Some(Position { epoch: 5, offset: 6 })),
+        "what was read is older than the room"
+    );
+    assert!(late.can_be_released(Some(Position { epoch: 5, offset: 7 })));
+    shard.handle(ShardMessage::Reset(room("x")));
+    assert!(!late.can_be_released(Some(Position { epoch: 5, offset: 7 })), "it has to find out");
+}

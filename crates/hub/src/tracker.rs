@@ -173,6 +173,9 @@ impl Tracker {
                 }
             }
         }
+        if outcome.read.is_none() {
+            self.fruitless = 0;
+        }
         if again {
             self.reading.get_or_insert_default().again = outcome.read.is_some();
             outcome.read = outcome.read.or(Some(self.start()));

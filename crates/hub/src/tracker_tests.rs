@@ -152,6 +152,15 @@ fn what_can_never_follow_is_not_read_for_ever() {
     };
     assert!(reads <= 5 && outcome.reset && !t.is_reading(), "{reads} reads");
     assert_eq!(positions(&outcome), [at(7)]);
+    // Reads that had nothing to bring do not count, however many: the next gap is read.
+    let mut t = tracker(3);
+    for _ in 0..10 {
+        t.subscribed();
+        assert!(!t.read(page(Some(at(3)), &[])).reset);
+    }
+    assert_eq!(t.receive(&push(at(5))), Step::Read { after: at(3) });
+    let outcome = t.read(page(Some(at(3)), &[]));
+    assert_eq!((outcome.reset, outcome.read), (false, Some(at(3))));
     // Of an epoch that is over.
     let mut t = tracker(3);
     t.subscribed();

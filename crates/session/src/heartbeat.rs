@@ -22,6 +22,8 @@ pub(crate) struct Pulse {
     id: ConnectionId,
     outbox: Rc<Outbox>,
     form: WireForm,
+    /// The client has been greeted; before that it is told nothing.
+    greeted: Cell<bool>,
     seen: Cell<bool>,
     silent: Cell<u8>,
 }
@@ -41,7 +43,11 @@ pub(crate) enum Beat {
 
 impl Pulse {
     pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm) -> Self {
-        Self { id, outbox, form, seen: Cell::new(true), silent: Cell::new(0) }
+        Self { id, outbox, form, greeted: Cell::new(false), seen: Cell::new(true), silent: Cell::new(0) }
+    }
+
+    pub(crate) fn greeted(&self) {
+        self.greeted.set(true);
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -91,6 +97,10 @@ impl Pulse {
     /// Tells the client to come back elsewhere after `reconnect`, then ends the conversation.
     pub(crate) fn leave(&self, reason: &str, reconnect: Duration) {
         let reconnect_ms = reconnect.as_millis() as u64;
+        if !self.greeted.get() {
+            // An event before the first id would take the place of what an EventSource remembers.
+            return self.outbox.close(Close::drain(reconnect_ms));
+        }
         let goodbye = reply::goodbye(reason, reconnect_ms);
         let last = match self.form {
             WireForm::WebSocketRaw | WireForm::Poll => None,

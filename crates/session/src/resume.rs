@@ -79,7 +79,10 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
     let Some(mut reached) = plan.start else { return membership.release(None) };
     let mut slice = match plan.missed {
         Some(slice) => slice,
-        None => read_on(&shard, membership.room(), reached).await,
+        None => {
+            membership.reads_anew();
+            read_on(&shard, membership.room(), reached).await
+        }
     };
     loop {
         if !slice.complete {
@@ -101,6 +104,7 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
         if slice.messages.is_empty() {
             tokio::time::sleep(AGAIN).await;
         }
+        membership.reads_anew();
         slice = read_on(&shard, membership.room(), reached).await;
     }
 }

@@ -41,8 +41,6 @@ pub struct Session {
     pulse: Rc<Pulse>,
     /// Of streams and polls, whose positions speak of all their rooms at once.
     cursor: Option<Rc<StreamCursor>>,
-    /// The cursor before anything was let through.
-    beginning: RefCell<Option<Cursor>>,
     joined: RefCell<Vec<Joined>>,
 }
 
@@ -70,17 +68,7 @@ impl Session {
         // With one room the ids of its messages are the cursor, and the same for everybody.
         let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
         let cursor = needs_cursor.then(Rc::default);
-        Self {
-            core: Rc::clone(core),
-            id,
-            form,
-            echo,
-            outbox,
-            pulse,
-            cursor,
-            beginning: RefCell::default(),
-            joined: RefCell::default(),
-        }
+        Self { core: Rc::clone(core), id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
     }
 
     /// What is to be written to the client.
@@ -122,6 +110,7 @@ impl Session {
             plans
         };
         let plans = timeout(CONFIRMATION_LIMIT, planning).await.map_err(|_| Refusal::unavailable())?;
+        self.pulse.greeted();
         let settings = self.core.settings();
         match self.form {
             WireForm::WebSocketRaw | WireForm::Poll => {}
@@ -147,16 +136,10 @@ impl Session {
         // A room without history has nothing to be reset to.
         let missed = plans.iter().filter(|(_, plan)| plan.verdict.missed && plan.start.is_some());
         let missed = missed.map(|(membership, _)| membership.room().clone()).collect();
-        *self.beginning.borrow_mut() = self.cursor();
         for (membership, plan) in plans {
             self.begin(membership, plan);
         }
         Ok(missed)
-    }
-
-    /// Where the client stood when it was greeted.
-    pub fn beginning(&self) -> Option<Cursor> {
-        self.beginning.borrow().clone()
     }
 
     /// Where the client stands in all its rooms, if any keeps history.

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
-use roomcast_protocol::{Close, Room, WireForm};
+use roomcast_protocol::{Room, WireForm};
 use roomcast_session::Session;
 use tokio::time::timeout;
 
@@ -56,10 +56,7 @@ fn respond(session: &Session, reset: &[Room]) -> Response<Body> {
         }
         body.put_slice(&message);
     }
-    // More came at once than an outbox holds, and all of it was dropped: it is asked for again, page by page.
-    let dropped = first && session.outbox().closing() == Some(Close::SLOW_CONSUMER);
-    let cursor = if dropped { session.beginning() } else { session.cursor() };
-    let cursor = cursor.map(|cursor| cursor.to_string());
+    let cursor = session.cursor().map(|cursor| cursor.to_string());
     let reset: Vec<_> = reset.iter().map(Room::as_str).collect();
     let rest = serde_json::json!({ "cursor": cursor, "reset": reset }).to_string();
     body.put_slice(b"],");
