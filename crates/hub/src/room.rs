@@ -109,8 +109,8 @@ impl RoomEntry {
     /// Tells every member that messages are missing; one that is still joining, when it has joined.
     pub(crate) fn reset(&mut self, room: &Room, stats: &ShardStats) {
         let top = self.top;
-        // One that has come from a node further on knows the new epoch already.
         for (_, member) in &mut self.members {
+            // One that has come from a node further on knows the new epoch already.
             let knows = member.has.zip(top).is_some_and(|(has, top)| top.epoch < has.epoch);
             match &mut member.held {
                 // What is held has a hole in it now.
@@ -142,25 +142,28 @@ impl Member {
         if self.outbox.is_closing() {
             return;
         }
-        let publication = push.publication();
-        let advance = |cursor: &StreamCursor| {
-            if let Some(position) = publication.position {
-                cursor.advance(&publication.room, position);
-            }
-        };
         let message = Entry::Message(shared.handle(push, self.form, self.cursor.is_none()));
-        let Some(cursor) = &self.cursor else { return self.queue(message, stats) };
-        if self.form.is_sse() && publication.position.is_some() {
-            advance(cursor);
-            cursor.field().into_iter().for_each(|id| self.queue(Entry::Reply(id), stats));
-            return self.queue(message, stats);
-        }
-        // A poll's cursor speaks of what is in the answer, and of nothing else.
-        if self.outbox.push(message).is_err() {
+        if self.form == WireForm::Poll {
             // It is answered with what it has; the rest is for the next one.
-            return self.outbox.close(Close::NORMAL);
+            if self.outbox.push(message).is_err() {
+                return self.outbox.close(Close::NORMAL);
+            }
+            // A poll's cursor speaks of what is in the answer, and of nothing else.
+            self.advance(push);
+            return;
         }
-        advance(cursor);
+        if let Some(cursor) = self.advance(push) {
+            cursor.field().into_iter().for_each(|id| self.queue(Entry::Reply(id), stats));
+        }
+        self.queue(message, stats);
+    }
+
+    /// Moves the cursor behind a message that has a position; gives the cursor if it has moved.
+    fn advance(&self, push: &Push) -> Option<&StreamCursor> {
+        let cursor = self.cursor.as_deref()?;
+        let publication = push.publication();
+        cursor.advance(&publication.room, publication.position?);
+        Some(cursor)
     }
 
     fn queue(&self, entry: Entry, stats: &ShardStats) {

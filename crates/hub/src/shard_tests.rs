@@ -112,6 +112,24 @@ fn a_slow_consumer_is_closed_and_the_others_do_not_notice() {
 }
 
 #[test]
+fn a_slow_stream_over_several_rooms_is_closed_as_slow_whatever_its_rooms_keep() {
+    for position in [None, Some(Position { epoch: 5, offset: 0 })] {
+        let shard = shard();
+        let outbox = Rc::new(Outbox::new(1000, WireForm::Sse, Arc::clone(shard.stats())));
+        let id = ConnectionId { node: NodeId(1), serial: 1 };
+        let membership = shard.join(&room("x"), id, WireForm::Sse, &outbox, Some(&Rc::default()));
+        membership.release(None);
+        for _ in 0..20 {
+            let plain = Publication::plain(room("x"), Payload::untyped("x".repeat(100)));
+            let push = Push::new(Publication { position, ..plain });
+            shard.handle(ShardMessage::Publication(Arc::new(push)));
+        }
+        assert_eq!(outbox.closing(), Some(Close::SLOW_CONSUMER), "{position:?}");
+        assert_eq!(shard.stats.slow_consumers.get(), 1);
+    }
+}
+
+#[test]
 fn only_the_confirmation_of_this_stay_counts() {
     let shard = shard();
     let a = client(&shard, 1);

@@ -122,11 +122,6 @@ impl ShardStats {
     pub fn closes(&self) -> impl Iterator<Item = (u16, u64)> {
         CLOSE_CODES.into_iter().zip(&self.closes).map(|(code, counter)| (code, counter.get()))
     }
-
-    /// Connections that are open.
-    pub fn connections_open(&self) -> u64 {
-        self.connections.iter().map(Counter::get).sum()
-    }
 }
 
 #[cfg(test)]

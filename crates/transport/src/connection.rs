@@ -154,9 +154,9 @@ fn with_place(mut request: Request<Incoming>, place: &Arc<Place>) -> Request<Inc
     request
 }
 
-/// Streams of an HTTP/2 connection stay on its core.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
+/// Runs what hyper wants to have run on the thread that asks for it: streams of an HTTP/2 connection stay on its core.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalExecutor;
 
 impl<F> Executor<F> for LocalExecutor
 where

@@ -21,5 +21,5 @@ mod sse;
 mod ws;
 
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};
-pub use connection::{HttpSettings, serve};
+pub use connection::{HttpSettings, LocalExecutor, serve};
 pub use problem::Problem;

@@ -1,6 +1,5 @@
 //! `roomcast subscribe ROOM…`: the messages of rooms, one JSON object a line.
 
-use std::future::Future;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use hyper::Request;
 use hyper::header::{
     CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::rt::Executor;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use roomcast_protocol::Room;
+use roomcast_transport::LocalExecutor;
 use serde_json::Value;
 
 use super::publish::Gateway;
@@ -112,17 +111,4 @@ fn line(payload: &[u8], data_only: bool) -> Result<()> {
 fn data(push: &Value) -> String {
     let data = push.get("base64").unwrap_or(&push["data"]);
     data.as_str().map_or_else(|| data.to_string(), str::to_owned)
-}
-
-struct LocalExecutor;
-
-impl<F> Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
-    }
 }
