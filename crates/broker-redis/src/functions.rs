@@ -1,8 +1,8 @@
 //! The function libraries that live in Redis.
 //!
-//! Two of them, with one core. `roomcast_gateway_v1` is what gateways call; its name carries the version
-//! of its code, so that two versions of the gateway side by side each have their own, and whoever finds
-//! it there leaves it. `roomcast` is what backend services call; what rooms keep is rendered into
+//! Two of them share one core. `roomcast_gateway_v1` is what gateways call, and so is `roomcast_presence_v1`; their
+//! names carry the version of their code, so that two versions of the gateway side by side each have their own, and
+//! whoever finds them there leaves them. `roomcast` is what backend services call; what rooms keep is rendered into
 //! it from the configuration. A node replaces it when it starts, or when its settings change, unless a newer
 //! version is there; otherwise it only puts back what is missing. So two nodes never take turns.
 
@@ -12,6 +12,7 @@ use roomcast_broker::{Retention, RetentionTable};
 
 const CORE: &str = include_str!("functions/core.lua");
 const GATEWAY: &str = include_str!("functions/gateway.lua");
+const PRESENCE: &str = include_str!("functions/presence.lua");
 const BACKEND: &str = include_str!("functions/backend.lua");
 
 /// Version of the backends' library: what it does, not what is set.
@@ -19,6 +20,8 @@ const BACKEND_VERSION: u32 = 1;
 
 /// The gateways' library.
 pub(crate) const GATEWAY_LIBRARY: &str = "roomcast_gateway_v1";
+/// The gateways' library about who is in which room.
+pub(crate) const PRESENCE_LIBRARY: &str = "roomcast_presence_v1";
 /// The backends' library.
 pub(crate) const BACKEND_LIBRARY: &str = "roomcast";
 /// Appends and publishes.
@@ -28,9 +31,19 @@ pub(crate) const RENEW: &str = "roomcast_gateway_v1_renew";
 /// Reads history.
 pub(crate) const HISTORY: &str = "roomcast_gateway_v1_history";
 
-/// The source of the gateways' library.
-pub(crate) fn gateway_source() -> String {
-    format!("#!lua name={GATEWAY_LIBRARY}\n{CORE}\n{GATEWAY}")
+/// States members of a node.
+pub(crate) const PRESENCE_SET: &str = "roomcast_presence_v1_set";
+/// Lets all members of a node leave a room.
+pub(crate) const PRESENCE_DROP: &str = "roomcast_presence_v1_drop";
+/// Renews the lease of a node.
+pub(crate) const PRESENCE_RENEW: &str = "roomcast_presence_v1_renew";
+
+/// Names and sources of the gateways' libraries.
+pub(crate) fn gateway_sources() -> [(&'static str, String); 2] {
+    [
+        (GATEWAY_LIBRARY, format!("#!lua name={GATEWAY_LIBRARY}\n{CORE}\n{GATEWAY}")),
+        (PRESENCE_LIBRARY, format!("#!lua name={PRESENCE_LIBRARY}\n{PRESENCE}")),
+    ]
 }
 
 /// The source of the backends' library. `generation` tells servers apart after a failover.

@@ -19,6 +19,7 @@ mod functions;
 mod inspect;
 mod library;
 mod link;
+mod presence;
 mod probes;
 mod resp;
 mod stream;
@@ -30,7 +31,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use roomcast_broker::{
-    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, RetentionTable, SharedRetention,
+    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, PresenceDelta, RetentionTable, RoomMembers,
+    SharedRetention,
 };
 use roomcast_protocol::{Position, Publication, Room};
 
@@ -40,6 +42,7 @@ pub use inspect::{ServerReport, inspect};
 use channels::Channels;
 use commands::Commands;
 use link::Link;
+use presence::Presence;
 use probes::Probes;
 use wishes::Wishes;
 
@@ -50,6 +53,7 @@ pub struct RedisBroker {
     commands: Arc<Commands>,
     wishes: Arc<Wishes>,
     probes: Arc<Probes>,
+    presence: Arc<Presence>,
     retention: SharedRetention,
 }
 
@@ -66,6 +70,7 @@ impl RedisBroker {
         let commands = Arc::new(Commands::new(&config, Arc::clone(&retention)));
         let wishes = Arc::new(Wishes::default());
         let probes = Arc::new(Probes::new(config.timeout));
+        let presence = Arc::new(Presence::new(node.id, Arc::clone(&channels), Arc::clone(&commands)));
         let link = Link::new(
             config,
             Arc::clone(&channels),
@@ -74,14 +79,15 @@ impl RedisBroker {
             Arc::clone(&commands),
             events,
         );
-        let supervisor = Arc::clone(&commands);
+        let (supervisor, members) = (Arc::clone(&commands), Arc::clone(&presence));
         let driver = async move {
             tokio::select! {
                 () = link.run() => {}
                 () = supervisor.supervise() => {}
+                () = members.drive() => {}
             }
         };
-        (Self { channels, commands, wishes, probes, retention }, driver)
+        (Self { channels, commands, wishes, probes, presence, retention }, driver)
     }
 }
 
@@ -136,6 +142,18 @@ impl Broker for RedisBroker {
             self.commands.run(&stream::renew(&self.channels, &room, seen)).await?;
             Ok(())
         })
+    }
+
+    fn presence(&self, deltas: Vec<PresenceDelta>) {
+        self.presence.apply(deltas);
+    }
+
+    fn members(&self, room: Room) -> BoxFuture<'_, Result<RoomMembers, BrokerError>> {
+        Box::pin(async move { self.presence.members(&room).await })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.presence.close())
     }
 
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -8,7 +8,7 @@ use redis::{Cmd, RedisResult, Value};
 use roomcast_broker::{RetentionTable, SharedRetention};
 use tracing::info;
 
-use crate::functions::{BACKEND_LIBRARY, GATEWAY_LIBRARY, backend_source, gateway_source, should_replace};
+use crate::functions::{BACKEND_LIBRARY, backend_source, gateway_sources, should_replace};
 
 /// What is loaded, and for what.
 #[derive(Debug)]
@@ -64,11 +64,14 @@ impl Library {
     }
 
     async fn load_gateway(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        match command(&["FUNCTION", "LOAD", &gateway_source()]).query_async::<Value>(connection).await {
-            // Another node has loaded it: one version, one text.
-            Err(error) if error.to_string().contains("already exists") => Ok(()),
-            result => result.map(|_| info!(library = GATEWAY_LIBRARY, "loaded functions into Redis")),
+        for (library, source) in gateway_sources() {
+            match command(&["FUNCTION", "LOAD", &source]).query_async::<Value>(connection).await {
+                // Another node has loaded it: one version, one text.
+                Err(error) if error.to_string().contains("already exists") => {}
+                result => result.map(|_| info!(library, "loaded functions into Redis"))?,
+            }
         }
+        Ok(())
     }
 
     async fn load_backend(&self, connection: &mut MultiplexedConnection, replace: bool) -> RedisResult<()> {

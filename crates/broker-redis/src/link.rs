@@ -19,6 +19,7 @@ use crate::channels::{Channel, Channels};
 use crate::commands::Commands;
 use crate::config::RedisConfig;
 use crate::envelope;
+use crate::presence;
 use crate::probes::Probes;
 use crate::resp::{Malformed, Reader, Reply};
 use crate::subscriptions::{Changes, Subscriptions};
@@ -251,6 +252,9 @@ impl Link {
         let publication = match self.channels.classify(channel) {
             Channel::Plain(room) => {
                 Publication::plain(self.subscriptions.wanted(room)?, Payload::untyped(payload))
+            }
+            Channel::Message(room) if payload.first() == Some(&presence::EVENT_VERSION) => {
+                return presence::event(self.subscriptions.wanted(room)?, payload).map(BrokerEvent::Presence);
             }
             Channel::Message(room) => match envelope::decode(self.subscriptions.wanted(room)?, payload) {
                 Ok(publication) => publication,

@@ -25,9 +25,9 @@ fn node(url: &str, id: u64) -> Node {
     Node::new(Arc::new(broker), events, move || driver.abort())
 }
 
-/// Publishing fails until the command connection stands.
+/// Commands fail until their connection stands.
 async fn ready(node: &Node) {
-    while node.broker.probe(0).await.is_err() {
+    while node.broker.nodes().await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -4,6 +4,7 @@
 //! more nodes. Each check runs on a cluster of its own.
 
 mod history;
+mod presence;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,6 +16,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use roomcast_protocol::{ConnectionId, EventName, NodeId, Payload, PayloadKind, Publication, Room};
 use tokio::time::timeout;
+
+pub use presence::delta;
 
 use crate::{Broker, BrokerEvent, EventReceiver, NodeInfo, Retention, RetentionTable, SharedRetention};
 
@@ -132,6 +135,7 @@ where
     probes_come_back_to_their_node(cluster().await).await;
     everyone_sees_all_nodes(cluster().await).await;
     history::suite(&mut cluster).await;
+    presence::suite(&mut cluster).await;
 }
 
 async fn everything_survives_the_journey(mut nodes: Vec<Node>) {

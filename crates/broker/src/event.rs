@@ -5,6 +5,8 @@ use std::sync::Arc;
 use roomcast_protocol::{Push, Room};
 use tokio::sync::mpsc;
 
+use crate::presence::PresenceEvent;
+
 /// Bound of the event queue, in events. A burst of so many is absorbed while the hub is busy with
 /// the one before; at 1 KiB each that is 8 MiB. When it is full the broker's reader waits, and
 /// the pressure goes back to the broker itself.
@@ -27,6 +29,8 @@ pub enum BrokerEvent {
     Publication(Arc<Push>),
     /// From here on every publication of these rooms comes, until the next `Down`.
     Subscribed(Vec<Room>),
+    /// Members of a room came or went, on whichever node.
+    Presence(PresenceEvent),
     /// A probe of this node has come all the way round.
     Probe(u64),
     /// The connection to the other nodes stands. Rooms follow as they are confirmed.

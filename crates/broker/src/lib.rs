@@ -24,6 +24,14 @@
 //! nothing after it. Publications of rooms that are no longer wanted may still come; the hub drops
 //! them.
 //!
+//! # Presence
+//!
+//! [`Broker::presence`] states which members came and went here; like the wish for a room it never waits
+//! or fails, and the broker keeps it through outages. Members that are on several nodes are one. Nodes that subscribe
+//! to the room hear each change of the sum as [`BrokerEvent::Presence`], with versions that count up by one; whoever
+//! sees a jump, or has just subscribed, reads [`Broker::members`]. The members of a node that says nothing for
+//! [`LEASE`] leave, each once.
+//!
 //! # Back-pressure
 //!
 //! Events travel through one bounded queue of [`EVENTS_QUEUED_MAX`]. A full queue makes the broker
@@ -34,6 +42,7 @@ mod error;
 mod event;
 mod history;
 mod memory;
+mod presence;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -51,6 +60,9 @@ pub use history::{
     SharedRetention,
 };
 pub use memory::MemoryBroker;
+pub use presence::{
+    LEASE, LEAVE_GRACE, LocalMembers, PresenceDelta, PresenceEvent, ROOM_MEMBERS_MAX, RoomMembers,
+};
 
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -106,12 +118,21 @@ pub trait Broker: Send + Sync + 'static {
     /// begins a new epoch, so that no id is used twice. Does nothing if the history has `seen`.
     fn renew(&self, room: Room, seen: Position) -> BoxFuture<'_, Result<(), BrokerError>>;
 
+    /// Members that came and went on this node.
+    fn presence(&self, deltas: Vec<PresenceDelta>);
+
+    /// Who is in a room, on all nodes.
+    fn members(&self, room: Room) -> BoxFuture<'_, Result<RoomMembers, BrokerError>>;
+
     /// Publishes `token` the normal way, to come back to this node as [`BrokerEvent::Probe`]: the
     /// proof that messages get through, which no look at a connection's state can give.
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>>;
 
     /// The nodes that are connected to the broker now, this one among them, in no particular order.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>>;
+
+    /// The node stops: its members leave now, rather than when they are missed.
+    fn close(&self) -> BoxFuture<'_, ()>;
 
     /// How often the connection to the other nodes had to be made again.
     fn reconnects(&self) -> u64;

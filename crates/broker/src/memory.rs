@@ -3,6 +3,7 @@
 //! It is the default, so that one binary without any other service does the whole job, and it keeps
 //! the contract to the letter: publications come back through the same queue as from Redis.
 
+mod presence;
 mod stream;
 
 use std::collections::HashMap;
@@ -15,8 +16,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, NodeInfo,
-    RetentionTable, SharedRetention,
+    PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
 };
+use presence::Presence;
 use stream::Stream;
 
 /// How often histories that have expired are thrown away.
@@ -38,10 +40,13 @@ pub struct MemoryBroker {
 struct Shared {
     /// Rooms that wait for their confirmation. Bounded by the rooms that have local members.
     wishes: Mutex<Vec<Room>>,
+    /// Told when there is something for the driver to do.
     wished: Notify,
     /// Held while a message is appended and queued, so that both have one order. Touched only for
     /// rooms that keep history, and for publications with a key.
     streams: Mutex<HashMap<Room, Stream>>,
+    /// Touched when members come and go.
+    presence: Mutex<Presence>,
 }
 
 impl Shared {
@@ -51,6 +56,10 @@ impl Shared {
 
     fn wishes(&self) -> MutexGuard<'_, Vec<Room>> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,14 +123,22 @@ async fn drive(shared: Arc<Shared>, events: EventSender) {
     }
     let mut swept = Instant::now();
     loop {
-        let wished = tokio::time::timeout(SWEEP_EVERY, shared.wished.notified()).await.is_ok();
+        let next_leave = shared.presence().locals.next_leave();
+        let wait = next_leave.map_or(SWEEP_EVERY, |leave| leave.saturating_duration_since(Instant::now()));
+        let _ = tokio::time::timeout(wait.min(SWEEP_EVERY), shared.wished.notified()).await;
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             shared.streams().retain(|_, stream| !stream.is_over(swept));
         }
-        let rooms = if wished { std::mem::take(&mut *shared.wishes()) } else { Vec::new() };
+        let rooms = std::mem::take(&mut *shared.wishes());
         if !rooms.is_empty() && events.send(BrokerEvent::Subscribed(rooms)).await.is_err() {
             return;
+        }
+        let changes = shared.presence().turn(Instant::now());
+        for change in changes {
+            if events.send(BrokerEvent::Presence(change)).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -175,6 +192,22 @@ impl Broker for MemoryBroker {
             stream.renew(seen, Instant::now());
         }
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn presence(&self, deltas: Vec<PresenceDelta>) {
+        self.shared.presence().locals.apply(deltas, Instant::now());
+        self.shared.wished.notify_one();
+    }
+
+    fn members(&self, room: Room) -> BoxFuture<'_, Result<RoomMembers, BrokerError>> {
+        let members = self.shared.presence().members(&room);
+        Box::pin(std::future::ready(Ok(members)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shared.presence().locals.leave_all();
+        self.shared.wished.notify_one();
+        Box::pin(std::future::ready(()))
     }
 
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {

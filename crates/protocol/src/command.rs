@@ -34,6 +34,8 @@ pub enum Command {
         room: Room,
         /// The id or cursor of the last message that the client has, as it was given.
         after: Option<String>,
+        /// Whether the client wants to hear who is there, comes and goes.
+        presence: bool,
     },
     /// Stop being a member of a room.
     Unsubscribe {
@@ -61,6 +63,11 @@ pub enum Command {
         after: Option<String>,
         /// How many messages.
         limit: Option<usize>,
+    },
+    /// Ask who is in a room.
+    Presence {
+        /// Which room.
+        room: Room,
     },
     /// Ask whether anybody is there; also a sign of life.
     Ping,
@@ -97,6 +104,7 @@ struct Fields<'a> {
     #[serde(borrow)]
     key: Option<Cow<'a, str>>,
     limit: Option<usize>,
+    presence: Option<bool>,
 }
 
 /// A member that is there counts even if it is `null`: `"data":null` is a message.
@@ -116,6 +124,7 @@ impl Request {
             "unsubscribe" => fields.room().map(|room| Command::Unsubscribe { room }),
             "publish" => fields.publish(frame),
             "history" => fields.history(),
+            "presence" => fields.room().map(|room| Command::Presence { room }),
             "ping" => Ok(Command::Ping),
             "" => Err("the member \"type\" is missing".to_owned()),
             other => Err(unknown_type(other)),
@@ -134,7 +143,8 @@ impl Fields<'_> {
     }
 
     fn subscribe(&self) -> Result<Command, String> {
-        Ok(Command::Subscribe { room: self.room()?, after: self.after.as_deref().map(str::to_owned) })
+        let after = self.after.as_deref().map(str::to_owned);
+        Ok(Command::Subscribe { room: self.room()?, after, presence: self.presence.unwrap_or(false) })
     }
 
     fn publish(&self, frame: &Bytes) -> Result<Command, String> {
@@ -182,7 +192,7 @@ fn reference(frame: &Bytes, raw: Option<&RawValue>) -> Result<Option<Ref>, Comma
 
 fn unknown_type(kind: &str) -> String {
     let shown: String = kind.chars().take(40).collect();
-    format!("unknown type {shown:?}; known are subscribe, unsubscribe, publish, history and ping")
+    format!("unknown type {shown:?}; known are subscribe, unsubscribe, publish, history, presence and ping")
 }
 
 fn bad(reference: Option<Ref>, message: String) -> CommandError {
@@ -206,7 +216,11 @@ mod tests {
     fn commands() {
         let subscribe = parse(r#"{"type":"subscribe","room":"a","ref":7}"#).unwrap();
         assert_eq!(subscribe.reference.as_deref(), Some(&b"7"[..]));
-        assert_eq!(subscribe.command, Command::Subscribe { room: room("a"), after: None });
+        assert_eq!(subscribe.command, Command::Subscribe { room: room("a"), after: None, presence: false });
+        let subscribe = parse(r#"{"type":"subscribe","room":"a","presence":true}"#).unwrap();
+        assert_eq!(subscribe.command, Command::Subscribe { room: room("a"), after: None, presence: true });
+        let presence = parse(r#"{"type":"presence","room":"a"}"#).unwrap();
+        assert_eq!(presence.command, Command::Presence { room: room("a") });
 
         let publish =
             parse(r#"{"data": {"x": [1, 2]} ,"room":"a:\u0062","event":"e","type":"publish","echo":false}"#);

@@ -2,7 +2,7 @@
 //!
 //! Nothing in this crate does I/O, reads a clock or knows how many nodes there are. The modules are
 //! in the order in which a newcomer meets them: what things are called ([`room`], [`id`],
-//! [`position`], [`event`]), what is said ([`payload`], [`publication`], [`command`], [`reply`],
+//! [`position`], [`event`], [`presence`]), what is said ([`payload`], [`publication`], [`command`], [`reply`],
 //! [`close`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
 
 pub mod close;
@@ -13,6 +13,7 @@ pub mod id;
 pub mod limits;
 pub mod payload;
 pub mod position;
+pub mod presence;
 pub mod publication;
 pub mod reply;
 pub mod room;
@@ -25,6 +26,7 @@ pub use event::EventName;
 pub use id::{ConnectionId, NodeId};
 pub use payload::{Payload, PayloadKind};
 pub use position::{Cursor, Position};
+pub use presence::{Member, MemberId};
 pub use publication::Publication;
 pub use reply::ErrorCode;
 pub use room::Room;

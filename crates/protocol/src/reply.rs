@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::command::Ref;
 use crate::encoded::message_json;
+use crate::presence::{Member, listed};
 use crate::{ConnectionId, Position, Publication, Room};
 
 /// The class of an error, as `code` in an answer.
@@ -185,6 +186,38 @@ pub fn history(
     })
 }
 
+/// `members`: who is in a room; `total` is how many they are, all of whom may not be listed.
+pub fn members(room: &Room, members: &[Member], reference: Option<&Ref>) -> Bytes {
+    #[derive(Serialize)]
+    struct Members<'a> {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        r#ref: Option<&'a RawValue>,
+        room: &'a str,
+        members: &'a [Member],
+        total: usize,
+    }
+    text(&Members {
+        r#type: "members",
+        r#ref: raw(reference),
+        room: room.as_str(),
+        members: listed(members),
+        total: members.len(),
+    })
+}
+
+/// `presence`: members came and went.
+pub fn presence(room: &Room, joined: &[Member], left: &[Member]) -> Bytes {
+    #[derive(Serialize)]
+    struct Presence<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        joined: &'a [Member],
+        left: &'a [Member],
+    }
+    text(&Presence { r#type: "presence", room: room.as_str(), joined, left })
+}
+
 /// `reset`: messages of the room are missing, and history could not cover the gap.
 pub fn reset(room: &Room) -> Bytes {
     #[derive(Serialize)]
@@ -235,7 +268,7 @@ fn text(value: &impl Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NodeId;
+    use crate::{MemberId, NodeId};
 
     const ID: ConnectionId = ConnectionId { node: NodeId(1), serial: 2 };
 
@@ -266,6 +299,15 @@ mod tests {
             r#"{"type":"error","ref":1,"code":"too_large","message":"a \"b\""}"#,
         );
         check(&reset(&room), r#"{"type":"reset","room":"a"}"#);
+        let alice = Member { id: MemberId::User("alice".into()), connections: 1, info: None };
+        check(
+            &members(&room, std::slice::from_ref(&alice), Some(&reference)),
+            r#"{"type":"members","ref":"m1","room":"a","members":[{"user":"alice","connections":1}],"total":1}"#,
+        );
+        check(
+            &presence(&room, &[alice], &[]),
+            r#"{"type":"presence","room":"a","joined":[{"user":"alice","connections":1}],"left":[]}"#,
+        );
         assert_eq!(reset_data(&room), r#"{"room":"a"}"#);
         check(&goodbye("drain", 250), r#"{"type":"goodbye","reason":"drain","reconnect_ms":250}"#);
         check(
