@@ -31,8 +31,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use roomcast_broker::{
-    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, PresenceDelta, RetentionTable, RoomMembers,
-    SharedRetention,
+    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, PresenceDelta, RetentionTable,
+    RoomMembers, SharedRetention,
 };
 use roomcast_protocol::{Position, Publication, Room};
 

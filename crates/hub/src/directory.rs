@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use roomcast_protocol::Room;
 
+use crate::queues::Interest;
 use crate::reads::Ticket;
-use crate::router::Interest;
 use crate::tracker::Tracker;
 
 #[derive(Debug, Default)]
@@ -82,6 +82,12 @@ impl Directory {
 
     pub(crate) fn get_mut(&mut self, room: &str) -> Option<&mut Entry> {
         self.rooms.get_mut(room)
+    }
+
+    /// The shards with members of a room.
+    pub(crate) fn shards(&self, room: &Room) -> Vec<usize> {
+        let shards = self.rooms.get(room).map(|entry| entry.shards.iter().map(|(shard, _)| *shard).collect());
+        shards.unwrap_or_default()
     }
 
     pub(crate) fn rooms(&self) -> Vec<Room> {

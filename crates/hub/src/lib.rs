@@ -8,8 +8,11 @@
 mod cursor;
 mod directory;
 mod outbox;
+mod presence;
+mod queues;
 mod reads;
 mod room;
+mod roster;
 mod router;
 mod shard;
 pub mod stats;
@@ -17,9 +20,11 @@ mod tracker;
 
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
-pub use reads::Slice;
-pub use router::{
-    Confirmation, HubStatus, Interest, InterestBatch, Router, RouterQueues, SHARDS_MAX, ShardMessage,
-    ShardQueues, SliceRequest, queues,
+pub use queues::{
+    Confirmation, HubStatus, Interest, InterestBatch, RouterQueues, RouterRequest, SHARDS_MAX, ShardMessage,
+    ShardQueues, queues,
 };
+pub use reads::Slice;
+pub use room::Who;
+pub use router::Router;
 pub use shard::{Membership, Shard};

@@ -1,4 +1,4 @@
-//! Reads of history that the router has under way.
+//! Reads of history, and of members, that the router has under way.
 //!
 //! The router never waits for one: it asks here, goes on with other rooms, and takes the results from a queue. Reads
 //! for repair are repeated until they succeed; identical reads for clients that come back are joined.
@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast_broker::{Broker, BrokerError, HistoryPage, PAGE_MESSAGES_MAX};
+use roomcast_broker::{Broker, BrokerError, HistoryPage, PAGE_MESSAGES_MAX, RoomMembers};
 use roomcast_protocol::{Position, Push, Room};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tracing::debug;
 
+use crate::presence::MembersReply;
 use crate::tracker::RECENT_MESSAGES_MAX;
 
 /// Reads at the broker at once: enough to fill a pipeline, few enough that publications are not kept
@@ -45,6 +46,8 @@ pub(crate) enum ReadResult {
     Repair { room: Room, ticket: u64, page: HistoryPage },
     /// For clients.
     Slice { room: Room, after: Position, page: Result<HistoryPage, BrokerError> },
+    /// For the room's roster. The ticket tells whether it is still wanted.
+    Members { room: Room, ticket: u64, members: RoomMembers },
 }
 
 /// Ends its read when it is dropped.
@@ -78,24 +81,41 @@ impl Reads {
 
     /// Reads for a tracker until it succeeds: what follows `after`, or the newest messages.
     pub(crate) fn repair(&mut self, room: Room, after: Option<Position>) -> Ticket {
-        let number = self.next_ticket;
-        self.next_ticket += 1;
+        let number = self.next_ticket();
         let (broker, permits, results) =
             (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
         let limit = if after.is_some() { PAGE_MESSAGES_MAX } else { RECENT_MESSAGES_MAX };
         let task = tokio::spawn(async move {
-            loop {
-                match read(&*broker, &permits, &room, after, limit).await {
-                    Ok(page) => {
-                        let _ = results.send(ReadResult::Repair { room, ticket: number, page }).await;
-                        return;
-                    }
-                    Err(error) => debug!(%room, %error, "history cannot be read; trying on"),
-                }
-                tokio::time::sleep(RETRY).await;
-            }
+            let page = until_it_succeeds(|| read(&*broker, &permits, &room, after, limit)).await;
+            let _ = results.send(ReadResult::Repair { room, ticket: number, page }).await;
         });
         Ticket { number, task: task.abort_handle() }
+    }
+
+    /// Reads for a roster until it succeeds.
+    pub(crate) fn members(&mut self, room: Room) -> Ticket {
+        let number = self.next_ticket();
+        let (broker, permits, results) =
+            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let task = tokio::spawn(async move {
+            let members = until_it_succeeds(|| read_members(&*broker, &permits, &room)).await;
+            let _ = results.send(ReadResult::Members { room, ticket: number, members }).await;
+        });
+        Ticket { number, task: task.abort_handle() }
+    }
+
+    /// Reads members for one who has asked.
+    pub(crate) fn members_once(&self, room: &Room, reply: MembersReply) {
+        let (broker, permits, room) = (Arc::clone(&self.broker), Arc::clone(&self.permits), room.clone());
+        tokio::spawn(async move {
+            let read = read_members(&*broker, &permits, &room).await;
+            let _ = reply.send(read.ok().map(|read| read.members));
+        });
+    }
+
+    fn next_ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
     }
 
     /// Reads for a client; whoever asks the same meanwhile gets the same answer.
@@ -136,6 +156,25 @@ impl Reads {
             }
         });
     }
+}
+
+async fn until_it_succeeds<T, F: Future<Output = Result<T, BrokerError>>>(read: impl Fn() -> F) -> T {
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => debug!(%error, "cannot be read; trying on"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn read_members(
+    broker: &dyn Broker,
+    permits: &Semaphore,
+    room: &Room,
+) -> Result<RoomMembers, BrokerError> {
+    let _permit = permits.acquire().await;
+    broker.members(room.clone()).await
 }
 
 async fn read(

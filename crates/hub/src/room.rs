@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use roomcast_protocol::wire::{sse, ws_frame};
-use roomcast_protocol::{Close, ConnectionId, Position, Push, Room, WireForm, reply};
+use roomcast_protocol::{Close, ConnectionId, MemberId, Position, Push, Room, WireForm, reply};
 use slab::Slab;
 
 use crate::cursor::StreamCursor;
@@ -47,6 +47,19 @@ pub(crate) struct Member {
     pub(crate) has: Option<Position>,
     /// Waits for the room to be live.
     pub(crate) waiting: Option<Waker>,
+    /// As whom others see it, in rooms that tell.
+    pub(crate) who: Option<Rc<Who>>,
+    /// Wants to hear who comes and goes.
+    pub(crate) watches: bool,
+}
+
+/// As whom a connection is seen by others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The member that it belongs to.
+    pub member: MemberId,
+    /// What its token says about it: the text of a JSON value.
+    pub info: Option<Arc<str>>,
 }
 
 /// The newest messages that came before a member was released.
@@ -104,6 +117,21 @@ impl RoomEntry {
                 None => member.push_new(push, &mut shared, stats),
             }
         }
+    }
+
+    /// Who came and went, to everyone who wants to hear it.
+    pub(crate) fn tell_presence(&self, frame: &Bytes, stats: &ShardStats) {
+        for (_, member) in self.members.iter().filter(|(_, member)| member.watches) {
+            member.queue(Entry::Reply(frame.clone()), stats);
+        }
+    }
+
+    /// Who is there, to one who has asked, and who hears more from now on.
+    pub(crate) fn tell_members(&mut self, connection: ConnectionId, frame: &Bytes, stats: &ShardStats) {
+        let asked = self.members.iter_mut().find(|(_, member)| member.connection == connection);
+        let Some((_, member)) = asked else { return };
+        member.watches = true;
+        member.queue(Entry::Reply(frame.clone()), stats);
     }
 
     /// Tells every member that messages are missing; one that is still joining, when it has joined.

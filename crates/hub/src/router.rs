@@ -4,137 +4,25 @@
 //! waits for the router while it empties its inbox, so this cannot lock up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use roomcast_broker::{Broker, BrokerEvent, EventReceiver, HistoryPage, RetentionTable};
 use roomcast_protocol::{Position, Push, Room};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 use crate::directory::{Consequence, Directory};
+use crate::presence::{Presence, ToShard};
+use crate::queues::{
+    Confirmation, HubStatus, Interest, InterestBatch, RouterQueues, RouterRequest, ShardMessage,
+};
 use crate::reads::{ReadResult, Reads, Slice, SliceReply};
 use crate::tracker::{Step, Tracker};
 
-/// Most cores that one node uses.
-pub const SHARDS_MAX: usize = 64;
-/// Bound of a shard's inbox, in messages: absorbs what arrives while a core fans out one message to
-/// a large room. When it is full the router waits, and the wait is a metric.
-const SHARD_MESSAGES_MAX: usize = 4096;
-/// Bound of the queue of wishes, in batches; a shard has at most one under way.
-const INTEREST_BATCHES_MAX: usize = SHARDS_MAX;
-/// Bound of the queue of clients that come back; beyond it they wait their turn.
-const SLICE_REQUESTS_MAX: usize = 1024;
 /// Events taken from the broker at once.
 const BATCH_EVENTS: usize = 256;
-
-/// Whether a shard wants a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// It has members. `stay` numbers this stay of the room on the shard.
-    Wanted {
-        /// Returned with the confirmation.
-        stay: u32,
-    },
-    /// It has none any more.
-    Unwanted,
-}
-
-/// What one shard wants, since it last said so.
-#[derive(Debug)]
-pub struct InterestBatch {
-    pub(crate) shard: usize,
-    pub(crate) changes: Vec<(Room, Interest)>,
-}
-
-/// What the router tells a shard.
-#[derive(Debug)]
-pub enum ShardMessage {
-    /// A message for the members of a room.
-    Publication(Arc<Push>),
-    /// These are subscribed from here on.
-    Confirmed(Vec<Confirmation>),
-    /// Messages of this room were lost, and history could not cover the gap.
-    Reset(Room),
-    /// No room is subscribed any more until it is confirmed anew.
-    Down,
-    /// A probe has come round that was sent at this time, in ms since the node started.
-    Probe(u64),
-}
-
-/// A stay of a room on a shard is subscribed.
-#[derive(Debug, Clone)]
-pub struct Confirmation {
-    pub(crate) room: Room,
-    pub(crate) stay: u32,
-    /// The room's last message so far, or the place before the first; none if it keeps no history.
-    pub(crate) top: Option<Position>,
-}
-
-/// A client that comes back asks for what it has missed.
-#[derive(Debug)]
-pub struct SliceRequest {
-    pub(crate) room: Room,
-    pub(crate) after: Position,
-    pub(crate) reply: SliceReply,
-}
-
-/// What the rest of the node may know about the hub, from any thread.
-#[derive(Debug, Default)]
-pub struct HubStatus {
-    broker_up: AtomicBool,
-    subscriptions: AtomicU64,
-    waited_us: AtomicU64,
-}
-
-impl HubStatus {
-    /// Whether the connection to the other nodes stands.
-    pub fn is_broker_up(&self) -> bool {
-        self.broker_up.load(Ordering::Relaxed)
-    }
-
-    /// Rooms that this node subscribes to.
-    pub fn subscriptions(&self) -> u64 {
-        self.subscriptions.load(Ordering::Relaxed)
-    }
-
-    /// How long the router has waited for busy cores, in µs.
-    pub fn waited_us(&self) -> u64 {
-        self.waited_us.load(Ordering::Relaxed)
-    }
-}
-
-/// The router's ends of its queues.
-#[derive(Debug)]
-pub struct RouterQueues {
-    interest: Receiver<InterestBatch>,
-    slices: Receiver<SliceRequest>,
-    shards: Vec<Sender<ShardMessage>>,
-}
-
-/// One shard's ends of its queues.
-#[derive(Debug)]
-pub struct ShardQueues {
-    /// For [`crate::Shard::announce`].
-    pub interest: Sender<InterestBatch>,
-    /// For [`crate::Shard::new`].
-    pub slices: Sender<SliceRequest>,
-    /// For [`crate::Shard::run`].
-    pub inbox: Receiver<ShardMessage>,
-}
-
-/// The queues between a router and `shards` shards.
-pub fn queues(shards: usize) -> (RouterQueues, Vec<ShardQueues>) {
-    let (interest, interests) = mpsc::channel(INTEREST_BATCHES_MAX);
-    let (slices, slice_requests) = mpsc::channel(SLICE_REQUESTS_MAX);
-    let (senders, ends) = (0..shards)
-        .map(|_| {
-            let (sender, inbox) = mpsc::channel(SHARD_MESSAGES_MAX);
-            (sender, ShardQueues { interest: interest.clone(), slices: slices.clone(), inbox })
-        })
-        .unzip();
-    (RouterQueues { interest: interests, slices: slice_requests, shards: senders }, ends)
-}
 
 /// Hands publications to shards.
 pub struct Router {
@@ -142,6 +30,7 @@ pub struct Router {
     events: EventReceiver,
     queues: RouterQueues,
     directory: Directory,
+    presence: Presence,
     /// What rooms were last known to keep.
     retention: Arc<RetentionTable>,
     reads: Reads,
@@ -170,6 +59,7 @@ impl Router {
             events,
             queues,
             directory: Directory::default(),
+            presence: Presence::default(),
             retention,
             reads,
             read_results,
@@ -181,6 +71,7 @@ impl Router {
     pub async fn run(mut self) {
         let mut events = Vec::with_capacity(BATCH_EVENTS);
         loop {
+            let tell_at = self.presence.tell_at();
             tokio::select! {
                 // Wishes first: they are few, and someone waits for each.
                 biased;
@@ -189,7 +80,11 @@ impl Router {
                     None => return,
                 },
                 Some(result) = self.read_results.recv() => self.has_read(result).await,
-                Some(request) = self.queues.slices.recv() => self.slice(request),
+                Some(request) = self.queues.requests.recv() => self.request(request).await,
+                () = sleep_until(tell_at.unwrap_or_else(tokio::time::Instant::now)), if tell_at.is_some() => {
+                    let messages = self.presence.tell(|room| self.directory.shards(room));
+                    self.send_each(messages).await;
+                }
                 count = self.events.recv_many(&mut events, BATCH_EVENTS) => {
                     if count == 0 {
                         return;
@@ -203,12 +98,15 @@ impl Router {
     }
 
     async fn change(&mut self, batch: InterestBatch) {
-        let InterestBatch { shard, changes } = batch;
+        let InterestBatch { shard, changes, presence } = batch;
         let (mut subscribe, mut unsubscribe, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
         for (room, interest) in changes {
             match (self.directory.change(&room, shard, interest), interest) {
                 (Consequence::Subscribe, _) => subscribe.push(room),
-                (Consequence::Unsubscribe, _) => unsubscribe.push(room),
+                (Consequence::Unsubscribe, _) => {
+                    self.presence.forget(&room);
+                    unsubscribe.push(room);
+                }
                 (Consequence::Confirm, Interest::Wanted { stay }) => {
                     let tracker = self.directory.get(room.as_str()).and_then(|entry| entry.tracker.as_ref());
                     let top = tracker.map(Tracker::start);
@@ -218,6 +116,9 @@ impl Router {
             }
         }
         self.status.subscriptions.store(self.directory.len() as u64, Ordering::Relaxed);
+        if !presence.is_empty() {
+            self.broker.presence(presence);
+        }
         if !subscribe.is_empty() {
             self.broker.subscribe(&subscribe);
         }
@@ -233,6 +134,7 @@ impl Router {
         match event {
             BrokerEvent::Publication(push) => self.publication(push).await,
             BrokerEvent::Subscribed(rooms) => self.subscribed(rooms).await,
+            BrokerEvent::Presence(event) => self.presence.event(event, &mut self.reads),
             BrokerEvent::Probe(sent_ms) => {
                 self.follow_retention();
                 self.send_all(|| ShardMessage::Probe(sent_ms)).await;
@@ -282,6 +184,7 @@ impl Router {
         for room in rooms {
             let keeps_history = self.broker.retention(&room).is_some();
             let Some(entry) = self.directory.get_mut(room.as_str()) else { continue };
+            self.presence.subscribed(&room, &mut self.reads);
             if keeps_history {
                 let after = entry.tracker.get_or_insert_default().subscribed();
                 entry.reading = Some(self.reads.repair(room, after));
@@ -297,6 +200,11 @@ impl Router {
         match result {
             ReadResult::Repair { room, ticket, page } => self.repair(room, ticket, page).await,
             ReadResult::Slice { room, after, page } => self.reads.answer(room, after, page),
+            ReadResult::Members { room, ticket, members } => {
+                let shards = self.directory.shards(&room);
+                let messages = self.presence.read(&room, ticket, members, &shards, &mut self.reads);
+                self.send_each(messages).await;
+            }
         }
     }
 
@@ -342,16 +250,38 @@ impl Router {
         }
     }
 
+    async fn request(&mut self, request: RouterRequest) {
+        match request {
+            RouterRequest::Slice { room, after, reply } => self.slice(&room, after, reply),
+            RouterRequest::Members { room, reply } => match self.presence.members(&room) {
+                Some(members) => drop(reply.send(Some(members))),
+                None => self.reads.members_once(&room, reply),
+            },
+            RouterRequest::Watch { room, shard, connection } => {
+                let Some(entry) = self.directory.get(room.as_str()) else { return };
+                let (live, shards) = (entry.confirmed, self.directory.shards(&room));
+                let messages =
+                    self.presence.watch(&room, (shard, connection), &shards, live, &mut self.reads);
+                self.send_each(messages).await;
+            }
+        }
+    }
+
     /// Recent messages are at hand; older ones have to be read.
-    fn slice(&mut self, request: SliceRequest) {
-        let SliceRequest { room, after, reply } = request;
+    fn slice(&mut self, room: &Room, after: Position, reply: SliceReply) {
         let tracker = self.directory.get(room.as_str()).and_then(|entry| entry.tracker.as_ref());
         let at_hand = tracker.filter(|tracker| !tracker.is_reading()).and_then(|tracker| {
             Some(Slice { complete: true, top: tracker.last(), messages: tracker.since(after)? })
         });
         match at_hand {
             Some(slice) => drop(reply.send(Some(slice))),
-            None => self.reads.slice(&room, after, reply),
+            None => self.reads.slice(room, after, reply),
+        }
+    }
+
+    async fn send_each(&self, messages: Vec<ToShard>) {
+        for (shard, message) in messages {
+            self.send(shard, message).await;
         }
     }
 

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use roomcast_protocol::{ConnectionId, Position, Push, Room, WireForm};
+use roomcast_broker::PresenceDelta;
+use roomcast_protocol::{ConnectionId, Member as RoomMember, MemberId, Position, Push, Room, WireForm};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::{Notify, oneshot};
 
 use crate::cursor::StreamCursor;
 use crate::outbox::Outbox;
+use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardMessage};
 use crate::reads::Slice;
-use crate::room::{Held, Member, RoomEntry};
-use crate::router::{Confirmation, Interest, InterestBatch, ShardMessage, SliceRequest};
+use crate::room::{Held, Member, RoomEntry, Who};
 use crate::stats::ShardStats;
 
 /// How long a room stays subscribed after its last member has left: a page that is loaded again
@@ -34,11 +35,13 @@ pub struct Shard {
     rooms: RefCell<HashMap<Room, RoomEntry>>,
     /// Changes that the router has not been told yet; at most one per room.
     interest: RefCell<HashMap<Room, Interest>>,
+    /// Members that came and went since the router was told; at most one entry for each of them.
+    presence: RefCell<HashMap<(Room, MemberId), PresenceDelta>>,
     interest_changed: Notify,
     /// Rooms without members, to be looked at again.
     emptied: RefCell<Vec<Room>>,
     next_stay: Cell<u32>,
-    slices: Sender<SliceRequest>,
+    requests: Sender<RouterRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
     started: Instant,
@@ -54,15 +57,21 @@ pub struct Membership {
 
 impl Shard {
     /// The shard of core number `index` of a node that started at `started`.
-    pub fn new(index: usize, stats: Arc<ShardStats>, slices: Sender<SliceRequest>, started: Instant) -> Self {
+    pub fn new(
+        index: usize,
+        stats: Arc<ShardStats>,
+        requests: Sender<RouterRequest>,
+        started: Instant,
+    ) -> Self {
         Self {
             index,
             rooms: RefCell::default(),
             interest: RefCell::default(),
+            presence: RefCell::default(),
             interest_changed: Notify::new(),
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
-            slices,
+            requests,
             stats,
             started,
         }
@@ -81,6 +90,7 @@ impl Shard {
         form: WireForm,
         outbox: &Rc<Outbox>,
         cursor: Option<&Rc<StreamCursor>>,
+        who: Option<&Rc<Who>>,
     ) -> Membership {
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
@@ -94,7 +104,10 @@ impl Shard {
             held,
             has: None,
             waiting: None,
+            who: who.cloned(),
+            watches: false,
         });
+        self.count_presence(room, who, 1);
         self.stats.members.add(1);
         Membership { shard: Rc::clone(self), room: room.clone(), key }
     }
@@ -111,13 +124,30 @@ impl Shard {
     fn leave(&self, room: &Room, key: usize) {
         let mut rooms = self.rooms.borrow_mut();
         let Some(entry) = rooms.get_mut(room) else { return };
-        entry.members.remove(key);
+        let member = entry.members.remove(key);
+        self.count_presence(room, member.who.as_ref(), -1);
         self.stats.members.sub(1);
         if entry.members.is_empty() {
             entry.members.shrink_to_fit();
             entry.empty_since = Some(Instant::now());
             self.emptied.borrow_mut().push(room.clone());
         }
+    }
+
+    fn count_presence(&self, room: &Room, who: Option<&Rc<Who>>, connections: i32) {
+        let Some(who) = who else { return };
+        let mut all = self.presence.borrow_mut();
+        let delta = all.entry((room.clone(), who.member.clone())).or_insert_with(|| PresenceDelta {
+            room: room.clone(),
+            member: who.member.clone(),
+            info: None,
+            connections: 0,
+        });
+        delta.connections += connections;
+        if connections > 0 {
+            delta.info.clone_from(&who.info);
+        }
+        self.interest_changed.notify_one();
     }
 
     /// Rooms with members, and who they are.
@@ -155,10 +185,11 @@ impl Shard {
         loop {
             self.interest_changed.notified().await;
             let changes: Vec<_> = self.interest.borrow_mut().drain().collect();
-            if changes.is_empty() {
+            let presence: Vec<_> = self.presence.borrow_mut().drain().map(|(_, delta)| delta).collect();
+            if changes.is_empty() && presence.is_empty() {
                 continue;
             }
-            if router.send(InterestBatch { shard: self.index, changes }).await.is_err() {
+            if router.send(InterestBatch { shard: self.index, changes, presence }).await.is_err() {
                 return;
             }
         }
@@ -180,6 +211,16 @@ impl Shard {
             ShardMessage::Publication(push) => self.fan_out(&push),
             ShardMessage::Confirmed(confirmations) => self.confirm(confirmations),
             ShardMessage::Reset(room) => self.reset(&room),
+            ShardMessage::Members { room, connection, frame } => {
+                if let Some(entry) = self.rooms.borrow_mut().get_mut(&room) {
+                    entry.tell_members(connection, &frame, &self.stats);
+                }
+            }
+            ShardMessage::Presence { room, frame } => {
+                if let Some(entry) = self.rooms.borrow().get(&room) {
+                    entry.tell_presence(&frame, &self.stats);
+                }
+            }
             ShardMessage::Down => self.rooms.borrow_mut().values_mut().for_each(|entry| entry.live = false),
             ShardMessage::Probe(sent_ms) => self.probe(sent_ms),
         }
@@ -218,7 +259,14 @@ impl Shard {
     /// it cannot be read now.
     pub async fn slice(&self, room: &Room, after: Position) -> Option<Slice> {
         let (reply, answer) = oneshot::channel();
-        self.slices.send(SliceRequest { room: room.clone(), after, reply }).await.ok()?;
+        self.requests.send(RouterRequest::Slice { room: room.clone(), after, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// Asks who is in a room, on all nodes. `None` if it cannot be read now.
+    pub async fn room_members(&self, room: &Room) -> Option<Vec<RoomMember>> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(RouterRequest::Members { room: room.clone(), reply }).await.ok()?;
         answer.await.ok()?
     }
 
@@ -249,6 +297,18 @@ impl Membership {
             member.waiting = Some(context.waker().clone());
             Poll::Pending
         })
+    }
+
+    /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and
+    /// goes.
+    pub async fn watch(&self) {
+        let connection = match self.shard.rooms.borrow().get(&self.room) {
+            Some(entry) => entry.members[self.key].connection,
+            None => return,
+        };
+        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index, connection };
+        // A router that is gone means that the node ends.
+        let _ = self.shard.requests.send(request).await;
     }
 
     /// Where a member begins that asks for nothing earlier: after the room's last message so far. None

@@ -113,6 +113,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     shared.draining.cancel();
     let everyone_left = all(core_ends);
     end(everyone_left, &mut signals, &shared).await;
+    // Members of this node leave now rather than when it is missed.
+    let _ = tokio::time::timeout(END_LIMIT, shared.broker.close()).await;
     Ok(())
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiv
 async fn run_core(shared: Shared, own: Own) {
     let Own { index, stats, queues, incoming, mut errands } = own;
     let Shared { node, started, broker, hub, settings, http, drain_window, draining, stopping } = shared;
-    let shard = Rc::new(Shard::new(index, stats, queues.slices, started));
+    let shard = Rc::new(Shard::new(index, stats, queues.requests, started));
     let core = Rc::new(Core::new(index, node, Rc::clone(&shard), broker, hub, settings));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
     tokio::task::spawn_local(shard.announce(queues.interest));

@@ -8,6 +8,7 @@ mod core;
 mod drain;
 mod heartbeat;
 mod inspect;
+mod presence;
 mod publish;
 mod query;
 mod refusal;

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::Core;
 use crate::heartbeat::Pulse;
+use crate::presence::keeps_presence;
 use crate::refusal::Refusal;
 use crate::resume::{self, Plan};
 use crate::rules::{self, Client, Draft};
@@ -69,6 +70,14 @@ impl Session {
         let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
         let cursor = needs_cursor.then(Rc::default);
         Self { core: Rc::clone(core), id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn form(&self) -> WireForm {
+        self.form
     }
 
     /// What is to be written to the client.
@@ -225,7 +234,9 @@ impl Session {
         };
         let reference = reference.as_ref();
         let result = match command {
-            Command::Subscribe { room, after } => self.subscribe(&room, after.as_deref(), reference).await,
+            Command::Subscribe { room, after, presence } => {
+                self.subscribe(&room, after.as_deref(), presence, reference).await
+            }
             Command::Unsubscribe { room } => {
                 self.unsubscribe(&room, reference);
                 Ok(())
@@ -245,6 +256,13 @@ impl Session {
                     Err(refusal) => Err(refusal),
                 }
             }
+            Command::Presence { room } => match self.core.members(&room).await {
+                Ok(members) => {
+                    self.reply(&reply::members(&room, &members, reference));
+                    Ok(())
+                }
+                Err(refusal) => Err(refusal),
+            },
             Command::Ping => {
                 self.reply(&reply::pong(reference));
                 Ok(())
@@ -259,11 +277,18 @@ impl Session {
         &self,
         room: &Room,
         after: Option<&str>,
+        presence: bool,
         reference: Option<&Ref>,
     ) -> Result<(), Refusal> {
+        if presence {
+            keeps_presence(&self.core.settings(), room)?;
+        }
         if let Some(membership) = self.membership(room) {
             let id = membership.start().map(resume::dated);
             self.reply(&reply::subscribed(room, id, Verdict::default(), reference));
+            if presence {
+                membership.watch().await;
+            }
             return Ok(());
         }
         let membership = self.enter(room)?;
@@ -278,7 +303,10 @@ impl Session {
         // Cut off before anything else, the client comes back with this.
         let id = plan.start.map(resume::dated);
         self.reply(&reply::subscribed(room, id, plan.verdict, reference));
-        self.begin(membership, plan);
+        self.begin(Rc::clone(&membership), plan);
+        if presence {
+            membership.watch().await;
+        }
         Ok(())
     }
 
@@ -291,7 +319,10 @@ impl Session {
     fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
         let count = self.joined.borrow().len();
         rules::may_subscribe(&self.core.settings(), self.client(), room, count)?;
-        let membership = self.core.shard().join(room, self.id, self.form, &self.outbox, self.cursor.as_ref());
+        let shard = self.core.shard();
+        let who = self.who(room);
+        let membership =
+            shard.join(room, self.id, self.form, &self.outbox, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
         Ok(membership)

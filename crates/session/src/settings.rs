@@ -46,6 +46,8 @@ pub struct Namespace {
     pub echo: Option<bool>,
     /// How much is kept, if anything.
     pub history: Option<Retention>,
+    /// Whether clients may know who is in a room.
+    pub presence: bool,
 }
 
 /// Who may publish to a room.
@@ -59,7 +61,13 @@ pub enum PublishRule {
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self { max_message_bytes: 64 * 1024, publish: PublishRule::Anyone, echo: None, history: None }
+        Self {
+            max_message_bytes: 64 * 1024,
+            publish: PublishRule::Anyone,
+            echo: None,
+            history: None,
+            presence: false,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! `GET /rooms/{room}/history`: what a room has kept, page by page.
+//! `GET /rooms/{room}/history` and `…/presence`: what a room has kept, page by page, and who is there.
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
@@ -20,8 +21,18 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request.uri())?;
     let page = context.core.history(&room, query.after.as_deref(), query.limit).await?;
-    let mut response = Response::new(Body::from(reply::history(&room, page.top, &page.messages, None)));
+    Ok(json(reply::history(&room, page.top, &page.messages, None)))
+}
+
+/// The same object that JSON mode answers with.
+pub(crate) async fn members(room: Room, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let members = context.core.members(&room).await?;
+    Ok(json(reply::members(&room, &members, None)))
+}
+
+fn json(body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }

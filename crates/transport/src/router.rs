@@ -66,9 +66,10 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
             Some((room, "history")) if method == Method::GET => {
                 history::answer(&request, room, context).await
             }
-            Some((_, "history")) => Err(Problem::method_not_allowed("GET")),
+            Some((room, "presence")) if method == Method::GET => history::members(room, context).await,
+            Some((_, "history" | "presence")) => Err(Problem::method_not_allowed("GET")),
             _ => Err(Problem::not_found(
-                "nothing is here; there are /ws, /sse, /poll, /rooms/{room}/messages and /rooms/{room}/history",
+                "nothing is here; there are /ws, /sse, /poll and /rooms/{room}/messages, history or presence",
             )),
         },
     }
@@ -79,7 +80,7 @@ fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem> {
     let Some((name, resource)) = path.strip_prefix("/rooms/").and_then(|rest| rest.rsplit_once('/')) else {
         return Ok(None);
     };
-    if !matches!(resource, "messages" | "history") {
+    if !matches!(resource, "messages" | "history" | "presence") {
         return Ok(None);
     }
     let name = percent_decode_str(name)

@@ -29,8 +29,10 @@ impl Presence {
         for (room, members) in self.locals.untold(now) {
             self.locals.told(&room, &members);
             let version = self.last_version;
-            let present =
-                self.rooms.entry(room.clone()).or_insert_with(|| Present { version, members: HashMap::new() });
+            let present = self
+                .rooms
+                .entry(room.clone())
+                .or_insert_with(|| Present { version, members: HashMap::new() });
             let changes: Vec<_> =
                 members.into_iter().filter(|member| present.change(member.clone())).collect();
             if !changes.is_empty() {

@@ -76,6 +76,7 @@ impl Api {
             }
             (&Method::GET, ["api", "connections"]) => self.connections(parameter(&query, "room")).await,
             (&Method::GET, ["api", "rooms", room, "history"]) => self.history(room, &query).await,
+            (&Method::GET, ["api", "rooms", room, "presence"]) => self.members(room).await,
             (&Method::POST, ["api", "publish"]) => self.publish(body(request).await?).await,
             (&Method::POST, ["api", "disconnect"]) => self.disconnect(body(request).await?).await,
             (&Method::POST, ["drain"]) => {
@@ -85,7 +86,8 @@ impl Api {
             (_, ["drain"] | ["api", "publish" | "disconnect"]) => Err(Problem::method_not_allowed("POST")),
             (
                 _,
-                ["api", "openapi.json" | "nodes" | "rooms" | "connections"] | ["api", "rooms", _, "history"],
+                ["api", "openapi.json" | "nodes" | "rooms" | "connections"]
+                | ["api", "rooms", _, "history" | "presence"],
             ) => Err(Problem::method_not_allowed("GET")),
             _ => Err(Problem::not_found("nothing is here; /api/openapi.json lists what there is")),
         }
@@ -159,6 +161,13 @@ impl Api {
         let page =
             self.broker.history(room.clone(), after, limit).await.map_err(|error| unavailable(&error))?;
         let answer = reply::history(&room, page.top, &page.messages, None);
+        Ok(response("application/json", String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    async fn members(&self, room: &str) -> Answer {
+        let room = parse_room(&percent_decode_str(room).decode_utf8_lossy())?;
+        let read = self.broker.members(room.clone()).await.map_err(|error| unavailable(&error))?;
+        let answer = reply::members(&room, &read.members, None);
         Ok(response("application/json", String::from_utf8_lossy(&answer).into_owned()))
     }
 

@@ -163,6 +163,12 @@ pub(crate) const NAMESPACE_KEYS: &[Key] = &[
         "\"1h\"",
         "How long it keeps them after the last one.",
     ),
+    key(
+        "presence",
+        Kind::Flag,
+        "false",
+        "Whether clients may know who is in a room, who comes and who goes.",
+    ),
 ];
 
 /// The table of options that holds for rooms without a namespace or with one that is not listed.

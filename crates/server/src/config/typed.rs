@@ -160,6 +160,7 @@ impl Reader {
                 0 => None,
                 messages => Some(Retention { messages, ttl: self.duration(&path("history_ttl")) }),
             },
+            presence: self.flag(&path("presence")),
         }
     }
 
@@ -197,6 +198,13 @@ impl Reader {
         match self.value(path) {
             Value::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
             other => panic!("{path} is a number in the table of keys, not {other:?}"),
+        }
+    }
+
+    fn flag(&self, path: &str) -> bool {
+        match self.value(path) {
+            Value::Flag(flag) => flag,
+            other => panic!("{path} is a flag in the table of keys, not {other:?}"),
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// A list of texts.
     Texts,
+    /// `true` or `false`.
+    Flag,
 }
 
 /// A value as it was written.
@@ -28,6 +30,7 @@ pub(crate) enum Written {
     Text(String),
     Number(i64),
     Texts(Vec<String>),
+    Flag(bool),
     /// Something that no setting takes.
     Other(&'static str),
 }
@@ -40,6 +43,7 @@ pub(crate) enum Value {
     Duration(Duration),
     Number(u64),
     Texts(Vec<String>),
+    Flag(bool),
 }
 
 impl Kind {
@@ -69,6 +73,11 @@ impl Kind {
                 let quoted: Vec<_> = choices.iter().map(|choice| format!("{choice:?}")).collect();
                 Err(format!("must be {}", quoted.join(" or ")))
             }
+            (Self::Flag, Written::Flag(flag)) => Ok(Value::Flag(*flag)),
+            (Self::Flag, Written::Text(text)) => {
+                text.parse().map(Value::Flag).map_err(|_| "must be true or false".to_owned())
+            }
+            (Self::Flag, _) => Err("must be true or false".to_owned()),
             (Self::Texts, Written::Texts(texts)) => Ok(Value::Texts(texts.clone())),
             (Self::Texts, Written::Text(text)) => Ok(Value::Texts(list(text))),
             (Self::Texts, _) => Err("must be a list of texts, such as [\"a\", \"b\"]".to_owned()),

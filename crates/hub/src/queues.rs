@@ -1,0 +1,170 @@
+//! Between the router and the shards: what they say to each other, and through which queues.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use roomcast_broker::PresenceDelta;
+use roomcast_protocol::{ConnectionId, Position, Push, Room};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::presence::MembersReply;
+use crate::reads::SliceReply;
+
+/// Most cores that one node uses.
+pub const SHARDS_MAX: usize = 64;
+/// Bound of a shard's inbox, in messages: absorbs what arrives while a core fans out one message to
+/// a large room. When it is full the router waits, and the wait is a metric.
+const SHARD_MESSAGES_MAX: usize = 4096;
+/// Bound of the queue of wishes, in batches; a shard has at most one under way.
+const INTEREST_BATCHES_MAX: usize = SHARDS_MAX;
+/// Bound of the queue of clients that ask for something; beyond it they wait their turn.
+const REQUESTS_MAX: usize = 1024;
+
+/// Whether a shard wants a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// It has members. `stay` numbers this stay of the room on the shard.
+    Wanted {
+        /// Returned with the confirmation.
+        stay: u32,
+    },
+    /// It has none any more.
+    Unwanted,
+}
+
+/// What one shard wants, since it last said so.
+#[derive(Debug)]
+pub struct InterestBatch {
+    pub(crate) shard: usize,
+    pub(crate) changes: Vec<(Room, Interest)>,
+    /// Members that came and went.
+    pub(crate) presence: Vec<PresenceDelta>,
+}
+
+/// What the router tells a shard.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// A message for the members of a room.
+    Publication(Arc<Push>),
+    /// These are subscribed from here on.
+    Confirmed(Vec<Confirmation>),
+    /// Messages of this room were lost, and history could not cover the gap.
+    Reset(Room),
+    /// Who is in a room, for one member who has asked, and from now on wants to hear more.
+    Members {
+        /// Which room.
+        room: Room,
+        /// The member that has asked.
+        connection: ConnectionId,
+        /// What it is told.
+        frame: Bytes,
+    },
+    /// Members came and went, for those who want to hear it.
+    Presence {
+        /// Which room.
+        room: Room,
+        /// What they are told.
+        frame: Bytes,
+    },
+    /// No room is subscribed any more until it is confirmed anew.
+    Down,
+    /// A probe has come round that was sent at this time, in ms since the node started.
+    Probe(u64),
+}
+
+/// A stay of a room on a shard is subscribed.
+#[derive(Debug, Clone)]
+pub struct Confirmation {
+    pub(crate) room: Room,
+    pub(crate) stay: u32,
+    /// The room's last message so far, or the place before the first; none if it keeps no history.
+    pub(crate) top: Option<Position>,
+}
+
+/// What a client asks of the router.
+#[derive(Debug)]
+pub enum RouterRequest {
+    /// It has come back: what has it missed?
+    Slice {
+        /// Which room.
+        room: Room,
+        /// The last message that it has.
+        after: Position,
+        /// Where the answer goes.
+        reply: SliceReply,
+    },
+    /// Who is in the room?
+    Members {
+        /// Which room.
+        room: Room,
+        /// Where the answer goes.
+        reply: MembersReply,
+    },
+    /// Who is in the room, comes and goes? Answered through the inbox of the shard.
+    Watch {
+        /// Which room.
+        room: Room,
+        /// The shard that has asked.
+        shard: usize,
+        /// The member that has asked.
+        connection: ConnectionId,
+    },
+}
+
+/// What the rest of the node may know about the hub, from any thread.
+#[derive(Debug, Default)]
+pub struct HubStatus {
+    pub(crate) broker_up: AtomicBool,
+    pub(crate) subscriptions: AtomicU64,
+    pub(crate) waited_us: AtomicU64,
+}
+
+impl HubStatus {
+    /// Whether the connection to the other nodes stands.
+    pub fn is_broker_up(&self) -> bool {
+        self.broker_up.load(Ordering::Relaxed)
+    }
+
+    /// Rooms that this node subscribes to.
+    pub fn subscriptions(&self) -> u64 {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// How long the router has waited for busy cores, in µs.
+    pub fn waited_us(&self) -> u64 {
+        self.waited_us.load(Ordering::Relaxed)
+    }
+}
+
+/// The router's ends of its queues.
+#[derive(Debug)]
+pub struct RouterQueues {
+    pub(crate) interest: Receiver<InterestBatch>,
+    pub(crate) requests: Receiver<RouterRequest>,
+    pub(crate) shards: Vec<Sender<ShardMessage>>,
+}
+
+/// One shard's ends of its queues.
+#[derive(Debug)]
+pub struct ShardQueues {
+    /// For [`crate::Shard::announce`].
+    pub interest: Sender<InterestBatch>,
+    /// For [`crate::Shard::new`].
+    pub requests: Sender<RouterRequest>,
+    /// For [`crate::Shard::run`].
+    pub inbox: Receiver<ShardMessage>,
+}
+
+/// The queues between a router and `shards` shards.
+pub fn queues(shards: usize) -> (RouterQueues, Vec<ShardQueues>) {
+    let (interest, interests) = mpsc::channel(INTEREST_BATCHES_MAX);
+    let (requests, router_requests) = mpsc::channel(REQUESTS_MAX);
+    let (senders, ends) = (0..shards)
+        .map(|_| {
+            let (sender, inbox) = mpsc::channel(SHARD_MESSAGES_MAX);
+            (sender, ShardQueues { interest: interest.clone(), requests: requests.clone(), inbox })
+        })
+        .unzip();
+    (RouterQueues { interest: interests, requests: router_requests, shards: senders }, ends)
+}
