@@ -49,7 +49,7 @@ impl Relay {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, planter) = (client.unwrap(), Arc::clone(&planter));
-                std::thread::spawn(move || connection(client, server, wire, &planter));
+                std::thread::spawn(move || connection(&client, server, wire, &planter));
             }
         });
         Self { port, planted }
@@ -92,18 +92,18 @@ impl Planter {
     }
 }
 
-fn connection(client: TcpStream, server: u16, wire: Wire, planter: &Mutex<Planter>) {
+fn connection(client: &TcpStream, server: u16, wire: Wire, planter: &Mutex<Planter>) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { return };
-    for socket in [&client, &server] {
+    for socket in [client, &server] {
         socket.set_nodelay(true).unwrap();
     }
     std::thread::scope(|scope| {
         // What is asked passes as it is. Whoever ends first ends both.
         scope.spawn(|| {
-            let _ = io::copy(&mut &client, &mut &server);
+            let _ = io::copy(&mut &*client, &mut &server);
             let _ = server.shutdown(Shutdown::Both);
         });
-        let _ = answers(&client, &server, wire, planter);
+        let _ = answers(client, &server, wire, planter);
         let _ = client.shutdown(Shutdown::Both);
     });
 }
@@ -197,15 +197,19 @@ fn redis_value(stream: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
 
 fn redis_part(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut part = line(stream)?;
-    let number = std::str::from_utf8(&part[1..]).ok().and_then(|text| text.trim_end().parse().ok());
-    let len: usize = number.unwrap_or(0);
-    match part[0] {
-        b'$' | b'=' if number.is_some() => part.extend(bytes(stream, len + 2)?),
-        b'*' | b'>' | b'~' => {
-            (0..len).try_for_each(|_| redis_part(stream).map(|inner| part.extend(inner)))?
-        }
-        b'%' => (0..2 * len).try_for_each(|_| redis_part(stream).map(|inner| part.extend(inner)))?,
-        _ => {}
+    let (kind, number) = (part[0], std::str::from_utf8(&part[1..]).unwrap_or_default().trim_end());
+    // What is not there has the length -1.
+    let Ok(len) = number.parse::<usize>() else { return Ok(part) };
+    let inner = match kind {
+        b'*' | b'>' | b'~' => len,
+        b'%' => 2 * len,
+        _ => 0,
+    };
+    for _ in 0..inner {
+        part.extend(redis_part(stream)?);
+    }
+    if matches!(kind, b'$' | b'=') {
+        part.extend(bytes(stream, len + 2)?);
     }
     Ok(part)
 }
