@@ -84,6 +84,8 @@ pub enum Heard {
         /// The last message before it came.
         at: Option<Id>,
     },
+    /// It is connected, and nothing is promised of the time before.
+    Anew,
     /// It has come back and was told `resumed`.
     Resumed,
     /// It has come back and was told `missed`: it begins anew behind `at`, if it was told the place.

@@ -28,10 +28,17 @@ pub struct SseClient {
 
 /// Takes the chunked transfer coding off.
 #[derive(Debug)]
-struct Dechunked {
+pub struct Dechunked {
     stream: BufReader<TcpStream>,
     chunked: bool,
     left: usize,
+}
+
+impl Dechunked {
+    /// The body behind `head`, which was read from `stream`.
+    pub fn new(stream: BufReader<TcpStream>, head: &Response) -> Self {
+        Self { stream, chunked: head.header("transfer-encoding") == Some("chunked"), left: 0 }
+    }
 }
 
 impl SseClient {
@@ -49,8 +56,7 @@ impl SseClient {
         if head.status != 200 {
             return Ok(Err(head));
         }
-        let chunked = head.header("transfer-encoding") == Some("chunked");
-        let stream = BufReader::new(Dechunked { stream, chunked, left: 0 });
+        let stream = BufReader::new(Dechunked::new(stream, &head));
         Ok(Ok(Self { stream, head, last_id: String::new(), retry_ms: None }))
     }
 

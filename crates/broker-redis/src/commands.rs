@@ -4,12 +4,12 @@
 //! While there is no connection every command fails at once, so that publishers hear `unavailable`
 //! instead of waiting for an outage to end.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
+use redis::{Arg, AsyncConnectionConfig, Cmd, RedisError, Value};
 use roomcast_broker::{BrokerError, BrokerErrorKind, SharedRetention};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{info, warn};
@@ -25,6 +25,9 @@ const COMMANDS_MAX: usize = 8192;
 /// How often the connection is asked for a sign of life.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
+/// Refusals are logged once in this time. Each concerns one message or room, and there may be very many.
+const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(crate) struct Commands {
     config: RedisConfig,
@@ -33,6 +36,8 @@ pub(crate) struct Commands {
     /// Told when the connection is found to be unusable.
     broken: Notify,
     library: Library,
+    /// When a refusal was logged last.
+    refusal_logged: Mutex<Option<Instant>>,
 }
 
 impl Commands {
@@ -43,6 +48,7 @@ impl Commands {
             permits: Semaphore::new(COMMANDS_MAX),
             broken: Notify::new(),
             library: Library::new(&config.prefix, retention),
+            refusal_logged: Mutex::default(),
         }
     }
 
@@ -59,11 +65,11 @@ impl Commands {
         if answer.as_ref().is_err_and(is_missing_function) {
             // Restarted without its data, or flushed: nothing was done yet, so it can be done again.
             if let Err(error) = self.library.put_back(&mut handle).await {
-                return Err(self.failed(&connection, &error));
+                return Err(self.failed(&connection, command, &error));
             }
             answer = command.query_async(&mut handle).await;
         }
-        answer.map_err(|error| self.failed(&connection, &error))
+        answer.map_err(|error| self.failed(&connection, command, &error))
     }
 
     /// What tells this server from the one before a failover.
@@ -77,10 +83,12 @@ impl Commands {
         self.broken.notify_one();
     }
 
-    fn failed(&self, used: &Arc<MultiplexedConnection>, error: &RedisError) -> BrokerError {
+    fn failed(&self, used: &Arc<MultiplexedConnection>, command: &Cmd, error: &RedisError) -> BrokerError {
         let lost = error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout();
         if !lost {
-            let message = format!("Redis at {} refused: {error}", self.config.address());
+            let message =
+                format!("Redis at {} refused {}: {error}", self.config.address(), without_payload(command));
+            self.log_refusal(&message);
             return BrokerError::new(BrokerErrorKind::Rejected, message);
         }
         // Another command may have found out before, and the supervisor may have a new one already.
@@ -90,6 +98,16 @@ impl Commands {
         }
         let message = format!("Redis at {} did not answer: {error}", self.config.address());
         BrokerError::new(BrokerErrorKind::InDoubt, message)
+    }
+
+    /// Nobody else can tell an operator that Redis is full, or that a room's key is somebody else's.
+    fn log_refusal(&self, message: &str) {
+        let now = Instant::now();
+        let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| now.duration_since(at) >= REFUSALS_LOGGED_EVERY) {
+            *logged = Some(now);
+            warn!("{message}");
+        }
     }
 
     /// Keeps a connection standing, for ever.
@@ -154,6 +172,19 @@ impl Commands {
             }
         }
     }
+}
+
+/// A command with its key or channel, for people.
+fn without_payload(command: &Cmd) -> String {
+    let arguments = command.args_iter().filter_map(|argument| match argument {
+        Arg::Simple(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    let mut arguments: Vec<_> = arguments.take(4).collect();
+    if !arguments.first().is_some_and(|name| name.starts_with("FCALL")) {
+        arguments.truncate(2);
+    }
+    arguments.join(" ")
 }
 
 fn is_missing_function(error: &RedisError) -> bool {

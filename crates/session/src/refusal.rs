@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use roomcast_broker::BrokerError;
+use roomcast_broker::{BrokerError, BrokerErrorKind};
 use roomcast_protocol::ErrorCode;
 
 /// An answer that says no. On a WebSocket it becomes an `error` frame, over HTTP a problem document.
@@ -28,8 +28,14 @@ impl Refusal {
 
 impl From<BrokerError> for Refusal {
     /// What the broker said stays in the log: it names addresses that are not the client's business.
-    fn from(_: BrokerError) -> Self {
-        Self::unavailable()
+    fn from(error: BrokerError) -> Self {
+        match error.kind() {
+            BrokerErrorKind::Rejected => {
+                let message = "the message broker refuses this; the gateway's log has the reason";
+                Self::new(ErrorCode::Unavailable, message)
+            }
+            _ => Self::unavailable(),
+        }
     }
 }
 

@@ -80,6 +80,7 @@ fn check_programs() -> Result<()> {
     output(Command::new("npm").arg("--version"), "install npm (Debian: npm)")?;
     output(Command::new("python3").arg("--version"), "install Python 3.11 or later (Debian: python3)")?;
     output(Command::new("redis-cli").arg("--version"), "install redis-cli (Debian: redis-tools)")?;
+    output(Command::new("chromium").arg("--version"), "install Chromium (Debian: chromium)")?;
     let curl = output(Command::new("curl").arg("--version"), "install curl (Debian: curl)")?;
     if !curl.contains("HTTP2") {
         bail!("curl was built without HTTP/2; install one that has it (Debian: curl)");

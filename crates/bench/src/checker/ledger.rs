@@ -39,6 +39,12 @@ impl Ledger {
         self.rooms.get(room)?.accepted.last_key_value().map(|(id, _)| *id)
     }
 
+    /// The id that a message was accepted with.
+    pub fn id_of(&self, room: &str, message: Message) -> Option<Id> {
+        let accepted = &self.rooms.get(room)?.accepted;
+        accepted.iter().rev().find(|(_, known)| **known == message).map(|(id, _)| *id)
+    }
+
     /// How many messages were accepted.
     pub fn len(&self) -> usize {
         self.rooms.values().map(|room| room.accepted.len()).sum()

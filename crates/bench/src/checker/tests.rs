@@ -110,6 +110,25 @@ fn a_gap_is_covered_by_a_truthful_word_in_its_place_only() {
     assert_eq!(kinds(&verdict(&ledger(10), &told)), [FaultKind::Lost { after: id(2), before: None }]);
 }
 
+/// Who has no ids is promised nothing of the time without a connection, and everything of the time with one.
+#[test]
+fn a_new_beginning_excuses_what_was_before_it_only() {
+    let connections = |parts: &[&[u64]]| -> Vec<_> {
+        parts
+            .iter()
+            .flat_map(|part| [Heard::Anew].into_iter().chain(part.iter().copied().map(heard)))
+            .collect()
+    };
+    let kinds_of = |parts: &[&[u64]]| kinds(&verdict(&ledger(10), &connections(parts)));
+    assert_eq!(kinds_of(&[&[1, 2, 3], &[], &[6, 7, 8, 9]]), []);
+    assert_eq!(kinds_of(&[&[1, 2, 3], &[]]), []);
+    let lost = |after, before: Option<u64>| FaultKind::Lost { after: id(after), before: before.map(id) };
+    assert_eq!(kinds_of(&[&[1, 3], &[6, 7, 8, 9]]), [lost(1, Some(3))]);
+    assert_eq!(kinds_of(&[&[1, 2], &[6, 7, 8]]), [lost(8, None)]);
+    assert_eq!(kinds_of(&[&[1, 2], &[2, 3], &[9]]), [FaultKind::Doubled(id(2))]);
+    assert_eq!(kinds_of(&[&[4, 5], &[2, 3], &[9]]), [2, 3].map(|n| FaultKind::OutOfOrder(id(n))));
+}
+
 #[test]
 fn a_word_without_need_is_seen() {
     for word in [Heard::Missed { at: Some(id(4)) }, Heard::Missed { at: None }, Heard::Reset] {

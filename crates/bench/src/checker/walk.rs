@@ -26,6 +26,8 @@ enum Begin {
     Nowhere,
     /// As a newcomer.
     New(Option<Id>),
+    /// Anywhere: what was before is not asked for.
+    Anew,
     /// The client had everything up to `end`, and was told that something is missing then.
     Told { end: Option<Id>, at: Option<Id> },
 }
@@ -36,14 +38,21 @@ pub(super) fn walk(room: &str, truth: &Truth, record: &Record, report: &mut Repo
     for heard in record.of(room) {
         walk.hear(heard);
     }
+    let has_begun_anew = matches!(walk.begin, Begin::Anew) && walk.stretch.is_empty();
     walk.end_stretch();
-    walk.end();
+    if !has_begun_anew {
+        walk.end();
+    }
 }
 
 impl Walk<'_> {
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Begins { at } => self.begin = Begin::New(at.map(Id::undated)),
+            Heard::Anew => {
+                self.end_stretch();
+                self.begin = Begin::Anew;
+            }
             Heard::Resumed => self.report.resumed += 1,
             Heard::Missed { at } => self.told(at.map(Id::undated)),
             Heard::Reset => self.told(None),
@@ -86,7 +95,7 @@ impl Walk<'_> {
     /// The client has everything of the stretch from here on.
     fn known_begin(&self) -> Option<Id> {
         match self.begin {
-            Begin::Nowhere => None,
+            Begin::Nowhere | Begin::Anew => None,
             Begin::New(at) | Begin::Told { at, .. } => at,
         }
     }

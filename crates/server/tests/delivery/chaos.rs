@@ -8,7 +8,7 @@ use xtask::{Node, Redis, free_port};
 
 use crate::scene::Scene;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 pub(crate) const NODES: usize = 3;
 
 /// Something that breaks.
@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     NodeKilled,
     /// A node is replaced as in a deploy.
     NodeDrained,
+    /// All nodes are, one after another.
+    RollingRestart,
     /// Redis drops the connections that subscribe.
     LinksKilled,
     /// Redis answers nobody for longer than nodes wait.
@@ -30,7 +32,8 @@ pub(crate) enum Fault {
     BothKilled,
 }
 
-const ALL: [Fault; 7] = [
+/// What happens twice. A rolling restart is long enough to happen once.
+const TWICE: [Fault; 7] = [
     Fault::ClientsCut,
     Fault::NodeKilled,
     Fault::NodeDrained,
@@ -64,9 +67,10 @@ impl Chaos {
         std::array::from_fn(|node| self.nodes[node].port())
     }
 
-    /// Every fault twice, in any order, and clients cut more often, also while something else is broken.
+    /// Every fault, in any order, and clients cut more often, also while something else is broken.
     pub(crate) fn rage(&mut self, scene: &Scene) {
-        let mut faults = [ALL, ALL].concat();
+        let mut faults = [TWICE, TWICE].concat();
+        faults.push(Fault::RollingRestart);
         faults.extend([Fault::ClientsCut; 6]);
         while !faults.is_empty() {
             let fault = faults.swap_remove(self.random.below(faults.len()));
@@ -88,9 +92,16 @@ impl Chaos {
                 self.replace(victim);
             }
             Fault::NodeDrained => {
-                self.nodes[victim].signal(Signal::TERM).unwrap();
-                self.nodes[victim].wait(Duration::from_secs(30)).unwrap();
+                self.drain(victim);
                 self.replace(victim);
+            }
+            Fault::RollingRestart => {
+                for node in 0..NODES {
+                    self.drain(node);
+                    self.replace(node);
+                    // A deploy goes on when the new one can take clients.
+                    self.nodes[node].wait_until_ready();
+                }
             }
             Fault::LinksKilled => self.redis_command(&["CLIENT", "KILL", "TYPE", "pubsub"]),
             Fault::RedisPaused => {
@@ -117,6 +128,13 @@ impl Chaos {
     pub(crate) fn injected(&self) -> String {
         let total: u32 = self.injected.values().sum();
         format!("{total} {:?}", self.injected)
+    }
+
+    /// Asks a node to leave, and waits until it has.
+    fn drain(&mut self, node: usize) {
+        self.nodes[node].signal(Signal::TERM).unwrap();
+        let status = self.nodes[node].wait(Duration::from_secs(30)).unwrap();
+        assert!(status.success(), "{status}:\n{}", self.nodes[node].output());
     }
 
     /// On the same ports.

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Sse,
     Json,
     Poll,
+    /// Without ids: what comes while it is away is lost, and nothing else.
+    Raw,
 }
 
 /// What a client knows.
@@ -26,19 +28,31 @@ pub(crate) struct Notes {
     pub(crate) record: Record,
     /// What it has of each room; none before it has begun.
     pub(crate) has: BTreeMap<String, Option<Id>>,
+    /// It has begun where nothing is promised of the time before.
+    anew: bool,
 }
 
 impl Notes {
     pub(crate) fn new(name: String, rooms: &[String]) -> Self {
-        Self { record: Record::new(name), has: rooms.iter().map(|room| (room.clone(), None)).collect() }
+        let has = rooms.iter().map(|room| (room.clone(), None)).collect();
+        Self { record: Record::new(name), has, anew: false }
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        self.has.values().all(Option::is_some)
+        self.anew || self.has.values().all(Option::is_some)
     }
 
     pub(crate) fn is_up_to_date(&self, last: impl Fn(&str) -> Option<Id>) -> bool {
-        self.has.iter().all(|(room, has)| last(room).is_none_or(|last| *has == Some(last)))
+        self.has.iter().all(|(room, has)| match has {
+            None if self.anew => true,
+            has => last(room).is_none_or(|last| *has == Some(last)),
+        })
+    }
+
+    fn begin_anew(&mut self, room: &str) {
+        self.anew = true;
+        self.record.hear(room, Heard::Anew);
+        self.has.insert(room.to_owned(), None);
     }
 
     fn message(&mut self, room: &str, id: Id, message: Message) {
@@ -60,6 +74,7 @@ impl Notes {
 }
 
 struct Client<'a> {
+    shared: &'a Shared,
     seat: &'a Seat,
     rooms: &'a [String],
     cursor: String,
@@ -67,13 +82,14 @@ struct Client<'a> {
 
 /// Comes back until the scene is over.
 pub(crate) fn live(kind: Kind, shared: &Shared, seat: &Seat, rooms: &[String], mut random: Random) {
-    let mut client = Client { seat, rooms, cursor: String::new() };
+    let mut client = Client { shared, seat, rooms, cursor: String::new() };
     while !shared.over.load(Ordering::Relaxed) {
-        let port = shared.ports[random.below(shared.ports.len())];
+        let port = seat.ports[random.below(seat.ports.len())];
         let end = match kind {
             Kind::Sse => client.sse(port),
             Kind::Json => client.json(port),
             Kind::Poll => client.poll(port),
+            Kind::Raw => client.raw(port),
         };
         if let Err(error) = end
             && error.kind() == io::ErrorKind::InvalidData
@@ -184,6 +200,22 @@ impl Client<'_> {
         let (resumed, missed) = (value["resumed"] == true, value["missed"] == true);
         self.note(|notes| notes.verdict(room, resumed, missed, at));
         Ok(())
+    }
+
+    fn raw(&self, port: u16) -> io::Result<()> {
+        let room = &self.rooms[0];
+        let mut socket = WsClient::raw(port, &self.target("/ws"))?;
+        self.seat.is_on(socket.stream());
+        self.note(|notes| notes.begin_anew(room));
+        loop {
+            let frame = socket.message()?;
+            if frame.close_code().is_some() {
+                return Ok(());
+            }
+            let message = Message::parse(&frame.text()).ok_or_else(|| odd(&frame))?;
+            let id = self.shared.id_of(room, message)?;
+            self.note(|notes| notes.message(room, id, message));
+        }
     }
 
     fn poll(&mut self, port: u16) -> io::Result<()> {

@@ -6,7 +6,9 @@
 
 mod chaos;
 mod clients;
+mod planted;
 mod publishers;
+mod relay;
 mod scene;
 
 use std::time::Duration;
@@ -27,14 +29,19 @@ fn nothing_is_lost_doubled_or_swapped() {
         for kind in [Kind::Sse, Kind::Json, Kind::Poll] {
             (0..2).for_each(|_| scene.add_client(kind, &[room]));
         }
+        scene.add_client(Kind::Raw, &[room]);
     }
     (0..10).for_each(|_| scene.add_client(Kind::Sse, &["a", "b", "c", "d"]));
     (0..12).for_each(|_| scene.add_client(Kind::Json, &["a", "b", "c", "d"]));
     (0..6).for_each(|_| scene.add_client(Kind::Poll, &["a", "b", "c", "d"]));
     scene.wait_until_all_began();
 
-    // Each message goes to 34 clients.
-    scene.publish_while(4, Duration::from_millis(12), 3_200, || chaos.rage(&scene));
+    // Each message goes to 34 clients, and to those of raw mode while they are connected.
+    scene.publish_while(4, Duration::from_millis(12), 3_200, || {
+        // In every run also where nothing else is broken.
+        chaos.inject(Fault::RollingRestart, &scene);
+        chaos.rage(&scene);
+    });
     let report = scene.report();
     println!("seed {seed}: {report}\nfaults injected: {}", chaos.injected());
     assert!(report.deliveries >= 100_000, "{report}");

@@ -1,12 +1,13 @@
 //! Publishers and clients around the nodes, and what they have noted.
 
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use roomcast_bench::checker::{Ledger, Record, Report, check};
+use roomcast_bench::checker::{Id, Ledger, Message, Record, Report, check};
 use xtask::wait_until;
 
 use crate::chaos::{NODES, Random};
@@ -32,8 +33,23 @@ pub(crate) struct Shared {
     pub(crate) over: AtomicBool,
 }
 
+impl Shared {
+    /// The id of a message that may come before its publisher has the answer.
+    pub(crate) fn id_of(&self, room: &str, message: Message) -> io::Result<Id> {
+        while !self.over.load(Ordering::Relaxed) {
+            if let Some(id) = self.ledger.lock().unwrap().id_of(room, message) {
+                return Ok(id);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(io::ErrorKind::Interrupted.into())
+    }
+}
+
 /// One client, seen from outside.
 pub(crate) struct Seat {
+    /// Where it may go.
+    pub(crate) ports: Vec<u16>,
     pub(crate) notes: Mutex<Notes>,
     /// Its connection, to be cut.
     pub(crate) socket: Mutex<Option<TcpStream>>,
@@ -62,16 +78,23 @@ impl Scene {
         self.shared.may_lose.store(true, Ordering::Relaxed);
     }
 
+    /// A client that goes to any node.
     pub(crate) fn add_client(&self, kind: Kind, rooms: &[&str]) {
+        self.add_client_of(&self.shared.ports, kind, rooms);
+    }
+
+    /// A client that goes to one of these ports; gives its name in reports.
+    pub(crate) fn add_client_of(&self, ports: &[u16], kind: Kind, rooms: &[&str]) -> String {
         let mut all = self.clients.lock().unwrap();
         let name = format!("{kind:?} client {} of {}", all.len(), rooms.join(","));
         let rooms: Vec<_> = rooms.iter().map(ToString::to_string).collect();
-        let notes = Mutex::new(Notes::new(name, &rooms));
-        let seat = Arc::new(Seat { notes, socket: Mutex::default() });
+        let notes = Mutex::new(Notes::new(name.clone(), &rooms));
+        let seat = Arc::new(Seat { ports: ports.to_vec(), notes, socket: Mutex::default() });
         let (shared, random) = (Arc::clone(&self.shared), Random(all.len() as u64));
         let own = Arc::clone(&seat);
         let thread = std::thread::spawn(move || clients::live(kind, &shared, &own, &rooms, random));
         all.push((seat, thread));
+        name
     }
 
     pub(crate) fn wait_until_all_began(&self) {

@@ -11,6 +11,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 /// The load balancers that every claim has to hold behind.
 pub(crate) const BALANCERS: [Kind; 2] = [Kind::Haproxy, Kind::Nginx];
 
+pub(crate) const NODES: usize = 3;
+
 /// Redis and the nodes; they end with it.
 pub(crate) struct Cluster {
     pub(crate) redis: Redis,
@@ -28,7 +30,7 @@ impl Cluster {
         let redis = Redis::start().unwrap();
         let url = redis.url();
         let nodes =
-            (0..3).map(|_| Node::start_unready(BINARY, &["--redis", &url, "--set", setting]).unwrap());
+            (0..NODES).map(|_| Node::start_unready(BINARY, &["--redis", &url, "--set", setting]).unwrap());
         let cluster = Self { nodes: nodes.collect(), redis, setting };
         cluster.nodes.iter().for_each(Node::wait_until_ready);
         cluster

@@ -71,35 +71,56 @@ pub(crate) struct CurlStream {
     program: Program,
     pub(crate) status_line: String,
     pub(crate) headers: BTreeMap<String, String>,
+    last_id: String,
 }
 
 impl CurlStream {
     /// Opens a stream and reads its `connected`.
     pub(crate) fn open(port: u16, target: &str, options: &[&str]) -> Self {
-        let mut command = curl();
-        command.args(["-N", "-i"]).args(options).arg(format!("http://127.0.0.1:{port}{target}"));
-        let mut program = Program::start(command);
-        let status_line = program.line().trim().to_owned();
-        let head: Vec<_> =
-            std::iter::from_fn(|| Some(program.line().trim().to_owned()).filter(|l| !l.is_empty())).collect();
-        let headers = head.iter().filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-        let mut stream = Self { program, status_line, headers };
+        let mut stream = Self::ask(port, target, options).expect("an answer");
         let (event, _) = stream.event();
         assert_eq!(event, "connected");
         stream
     }
 
+    /// Asks for a stream and reads the head of the answer; none where there is no answer.
+    fn ask(port: u16, target: &str, options: &[&str]) -> Option<Self> {
+        let mut command = curl();
+        command.args(["-N", "-i"]).args(options).arg(format!("http://127.0.0.1:{port}{target}"));
+        let mut program = Program::start(command);
+        let status_line = program.line_or_end()?.trim().to_owned();
+        let mut headers = BTreeMap::new();
+        loop {
+            let line = program.line_or_end()?;
+            match line.trim().split_once(": ") {
+                Some((name, value)) => drop(headers.insert(name.to_ascii_lowercase(), value.to_owned())),
+                None => return Some(Self { program, status_line, headers, last_id: String::new() }),
+            }
+        }
+    }
+
     /// Name and data of the next event.
     #[track_caller]
     pub(crate) fn event(&mut self) -> (String, String) {
+        self.event_or_end().expect("an event")
+    }
+
+    /// Name and data of the next event; none at the end of the stream.
+    #[track_caller]
+    fn event_or_end(&mut self) -> Option<(String, String)> {
         let (mut event, mut data) = ("message".to_owned(), Vec::new());
+        // An id counts when its event is whole.
+        let mut id = None;
         loop {
-            let line = self.program.line();
+            let line = self.program.line_or_end()?;
             match line.split_once(": ") {
                 Some(("event", name)) => event = name.to_owned(),
                 Some(("data", line)) => data.push(line.to_owned()),
-                None if line.is_empty() && !data.is_empty() => return (event, data.join("\n")),
+                Some(("id", value)) => id = Some(value.to_owned()),
+                None if line.is_empty() && !data.is_empty() => {
+                    self.last_id = id.unwrap_or_else(|| std::mem::take(&mut self.last_id));
+                    return Some((event, data.join("\n")));
+                }
                 _ => {}
             }
         }
@@ -112,6 +133,39 @@ impl CurlStream {
             (event, data) if event == "message" => Content::text(data),
             (event, data) if event == "message;base64" => Content::bytes(STANDARD.decode(data).unwrap()),
             other => panic!("nobody expects {other:?}"),
+        }
+    }
+}
+
+/// `curl -N` in a loop, as in a script: when its stream ends it is run again, with the last id as `Last-Event-ID`.
+pub(crate) struct CurlLoop {
+    port: u16,
+    target: String,
+    stream: Option<CurlStream>,
+    last_id: String,
+}
+
+impl CurlLoop {
+    /// Opens the first stream.
+    pub(crate) fn open(port: u16, target: &str) -> Self {
+        let stream = CurlStream::open(port, target, &[]);
+        let last_id = stream.last_id.clone();
+        Self { port, target: target.to_owned(), stream: Some(stream), last_id }
+    }
+
+    /// Name and data of the next event, over any number of streams. Each one begins with a `connected`.
+    pub(crate) fn event(&mut self) -> (String, String) {
+        loop {
+            let header = format!("Last-Event-ID: {}", self.last_id);
+            let stream =
+                self.stream.take().or_else(|| CurlStream::ask(self.port, &self.target, &["-H", &header]));
+            if let Some(mut stream) = stream
+                && let Some(event) = stream.event_or_end()
+            {
+                self.last_id.clone_from(&stream.last_id);
+                self.stream = Some(stream);
+                return event;
+            }
         }
     }
 }

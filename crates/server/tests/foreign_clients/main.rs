@@ -1,5 +1,5 @@
 //! Clients that others wrote against three nodes, a real Redis and real load balancers: npm `ws`,
-//! `eventsource` and `ioredis`, Python `websockets`, `curl` and `redis-cli`.
+//! `eventsource` and `ioredis`, Python `websockets`, Chromium, `curl` and `redis-cli`.
 //!
 //! The programs are in `tests/foreign`; its README has the line protocol in which they are told what
 //! to do and tell what they see.

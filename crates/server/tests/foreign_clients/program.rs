@@ -47,10 +47,16 @@ impl Program {
     /// Its next line.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
+        self.line_or_end().unwrap_or_else(|| panic!("{} has ended: {:?}", self.name, self.child.wait()))
+    }
+
+    /// Its next line; none if it has ended.
+    #[track_caller]
+    pub(crate) fn line_or_end(&mut self) -> Option<String> {
         match self.lines.recv_timeout(LIMIT) {
-            Ok(line) => line,
+            Ok(line) => Some(line),
             Err(RecvTimeoutError::Timeout) => panic!("{} says nothing", self.name),
-            Err(RecvTimeoutError::Disconnected) => panic!("{} has ended: {:?}", self.name, self.child.wait()),
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 

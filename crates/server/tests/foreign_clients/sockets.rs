@@ -72,8 +72,19 @@ impl Sockets {
         Self::open(clients().node("h2.mjs"), port, path, count, &[])
     }
 
+    /// Pages of one Chromium: an EventSource or a WebSocket each, the latter with its subprotocol behind a comma.
+    pub(crate) fn chromium(port: u16, paths: &[&str]) -> Self {
+        let mut command = clients().node("chromium.mjs");
+        command.arg(port.to_string()).args(paths);
+        Self::start(command, paths.len())
+    }
+
     fn open(mut command: Command, port: u16, path: &str, count: usize, more: &[&str]) -> Self {
         command.args([&port.to_string(), path, &count.to_string()]).args(more);
+        Self::start(command, count)
+    }
+
+    fn start(command: Command, count: usize) -> Self {
         let program = Program::start(command);
         let waiting = vec![VecDeque::new(); count];
         let mut sockets = Self { program, waiting, opened: Vec::new(), json: false };
