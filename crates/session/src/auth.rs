@@ -27,4 +27,4 @@ pub use keyset::{KEYS_MAX, KeySet, NoKeySet, SkipReason, Skipped};
 pub use pattern::{PATTERN_BYTES_MAX, PATTERNS_MAX, PatternError};
 pub use refresh::{COOLDOWN, Fetch, Refresh};
 pub use sign::{SigningKey, sign};
-pub use verifier::{ExpiryRule, Rules, TOKEN_BYTES_MAX, TokenError, Verifier};
+pub use verifier::{ATTEMPTS_MAX, ExpiryRule, Rules, TOKEN_BYTES_MAX, TokenError, Verifier};

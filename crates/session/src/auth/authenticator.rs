@@ -1,13 +1,14 @@
 //! The one handle on tokens that all conversations of a node share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::claims::Identity;
 use super::grants::Grants;
 use super::keyset::KeySet;
-use super::refresh::{Fetch, Refresh};
+use super::refresh::{COOLDOWN, Fetch, Refresh};
 use super::verifier::{Rules, TokenError, Verifier};
 
 /// Checks tokens, with keys that may be replaced at any time: by the operator, or by the issuer who
@@ -15,8 +16,14 @@ use super::verifier::{Rules, TokenError, Verifier};
 #[derive(Debug)]
 pub struct Authenticator {
     /// `None` while no keys are configured: everything is open then.
-    verifier: ArcSwap<Option<Verifier>>,
+    checks: ArcSwap<Option<Checks>>,
     refresh: Refresh,
+}
+
+#[derive(Debug, Clone)]
+struct Checks {
+    verifier: Verifier,
+    source: Option<Arc<str>>,
 }
 
 /// How tokens are checked, as the configuration says.
@@ -26,43 +33,54 @@ pub struct Access {
     pub rules: Rules,
     /// Keys of the configuration.
     pub keys: Arc<KeySet>,
-    /// Whether others are fetched from a JWKS URL.
-    pub fetches: bool,
+    /// Where others are fetched from, if anywhere: the JWKS URL.
+    pub source: Option<Arc<str>>,
 }
 
 impl Access {
-    fn is_open(&self) -> bool {
-        self.keys.keys().is_empty() && !self.fetches
+    /// Whether there are no keys at all, so that everything is open.
+    pub fn is_open(&self) -> bool {
+        self.keys.keys().is_empty() && self.source.is_none()
     }
 
-    fn verifier(self, fetched: Arc<KeySet>) -> Option<Verifier> {
+    fn checks(self, fetched: Arc<KeySet>) -> Option<Checks> {
         if self.is_open() {
             return None;
         }
-        Some(Verifier { rules: Arc::new(self.rules), keys: self.keys, fetched })
+        let verifier = Verifier { rules: Arc::new(self.rules), keys: self.keys, fetched };
+        Some(Checks { verifier, source: self.source })
     }
 }
 
 impl Authenticator {
     /// Checks tokens as `access` says.
     pub fn new(access: Access) -> Self {
-        let refresh = Refresh::new(access.fetches);
-        Self { verifier: ArcSwap::from_pointee(access.verifier(Arc::default())), refresh }
+        Self::with_cooldown(access, COOLDOWN)
     }
 
-    /// From now on tokens are checked as `access` says. Fetched keys stay until others come, unless
-    /// none are to be fetched any more. Who is in stays in.
+    /// As [`new`](Self::new), with another time between fetches that tokens cause.
+    pub fn with_cooldown(access: Access, cooldown: Duration) -> Self {
+        let refresh = Refresh::new(access.source.is_some(), cooldown);
+        Self { checks: ArcSwap::from_pointee(access.checks(Arc::default())), refresh }
+    }
+
+    /// From now on tokens are checked as `access` says. Fetched keys stay as long as they are fetched
+    /// from the same place. Who is in stays in.
     pub fn replace(&self, access: &Access) {
-        self.refresh.set_possible(access.fetches);
-        self.verifier.rcu(|old| {
-            let fetched = (**old).as_ref().filter(|_| access.fetches).map(|v| Arc::clone(&v.fetched));
-            access.clone().verifier(fetched.unwrap_or_default())
+        let source = (**self.checks.load()).as_ref().and_then(|checks| checks.source.clone());
+        let same = source == access.source;
+        if !same {
+            self.refresh.moved(access.source.is_some());
+        }
+        self.checks.rcu(|old| {
+            let fetched = (**old).as_ref().filter(|_| same).map(|old| Arc::clone(&old.verifier.fetched));
+            access.clone().checks(fetched.unwrap_or_default())
         });
     }
 
     /// Whether no keys are configured, so that everybody may do everything.
     pub fn is_open(&self) -> bool {
-        self.verifier.load().is_none()
+        self.checks.load().is_none()
     }
 
     /// Who a client is that brought this token, or none. While everything is open tokens are not
@@ -78,8 +96,8 @@ impl Authenticator {
 
     /// Who the bearer of `token` is. [`TokenError::UnknownKey`] where nothing is configured.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Identity, TokenError> {
-        match &**self.verifier.load() {
-            Some(verifier) => verifier.verify(token, now_s),
+        match &**self.checks.load() {
+            Some(checks) => checks.verifier.verify(token, now_s),
             None => Err(TokenError::UnknownKey),
         }
     }
@@ -111,7 +129,11 @@ impl Authenticator {
     /// before. Everyone who waits is answered.
     pub fn fetched(&self, fetch: Fetch<'_>, keys: KeySet) {
         let keys = Arc::new(keys);
-        self.verifier.rcu(|old| (**old).as_ref().map(|verifier| verifier.with_fetched(Arc::clone(&keys))));
+        self.checks.rcu(|old| {
+            let old = (**old).as_ref()?;
+            let verifier = old.verifier.with_fetched(Arc::clone(&keys));
+            Some(Checks { verifier, source: old.source.clone() })
+        });
         fetch.succeeded();
         drop(fetch);
     }

@@ -14,7 +14,8 @@ use super::super::sign::{SigningKey, sign};
 use super::*;
 
 fn access(keys: Vec<super::super::key::Key>, fetches: bool) -> Access {
-    Access { rules: rules(), keys: Arc::new(KeySet::new(keys)), fetches }
+    let source = fetches.then(|| "https://issuer.example/keys".into());
+    Access { rules: rules(), keys: Arc::new(KeySet::new(keys)), source }
 }
 
 fn fetching() -> Rc<Authenticator> {
@@ -173,6 +174,11 @@ async fn replacing_keeps_fetched_keys_as_long_as_keys_are_fetched() {
     let good = |authenticator: &Authenticator| authenticator.verify(token_with_kid(ES256), NOW_S).is_ok();
     assert!(good(&authenticator));
     authenticator.replace(&access(vec![fixtures::key(HS256, None)], true));
+    assert!(good(&authenticator));
+    let elsewhere = Access { source: Some("https://other.example/keys".into()), ..access(Vec::new(), true) };
+    authenticator.replace(&elsewhere);
+    assert!(!good(&authenticator), "the keys of an issuer go with the issuer");
+    authenticator.fetched(authenticator.refresh().begin(), key_set());
     assert!(good(&authenticator));
     authenticator.replace(&access(vec![fixtures::key(HS256, None)], false));
     assert!(!good(&authenticator));

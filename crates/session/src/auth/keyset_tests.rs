@@ -58,7 +58,7 @@ fn what_each_key_becomes() {
         (json!({"kty": 1}), Err(SkipReason::Shape)),
     ];
     for (jwk, expected) in cases {
-        let (set, skipped) = read(&[jwk.clone()]);
+        let (set, skipped) = read(std::slice::from_ref(&jwk));
         let found = match set.keys().first() {
             Some(key) => Ok(key.algorithm()),
             None => Err(skipped[0].reason),

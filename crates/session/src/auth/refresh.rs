@@ -17,6 +17,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The meeting point.
 #[derive(Debug)]
 pub struct Refresh {
+    cooldown: Duration,
     state: Mutex<State>,
     wished: Notify,
     /// Counts fetches that came to an end.
@@ -39,9 +40,9 @@ struct State {
 pub struct Fetch<'a>(&'a Refresh);
 
 impl Refresh {
-    pub(crate) fn new(possible: bool) -> Self {
+    pub(crate) fn new(possible: bool, cooldown: Duration) -> Self {
         let state = Mutex::new(State { possible, ..State::default() });
-        Self { state, wished: Notify::new(), finished: watch::Sender::new(0) }
+        Self { cooldown, state, wished: Notify::new(), finished: watch::Sender::new(0) }
     }
 
     /// Waits until a client wants keys that are not there, and the last fetch is a cooldown ago. A
@@ -54,7 +55,7 @@ impl Refresh {
                 (state.wish, state.started)
             };
             match state {
-                (true, Some(started)) => return sleep_until(started + COOLDOWN).await,
+                (true, Some(started)) => return sleep_until(started + self.cooldown).await,
                 (true, None) => return,
                 (false, _) => wished.await,
             }
@@ -71,11 +72,12 @@ impl Refresh {
         Fetch(self)
     }
 
-    /// Whether keys can be fetched, from now on. Those that were there before are not current.
-    pub(crate) fn set_possible(&self, possible: bool) {
+    /// There is another place to fetch from, or none, from now on.
+    pub(crate) fn moved(&self, possible: bool) {
         let mut state = self.state();
         state.possible = possible;
         state.current = false;
+        state.started = None;
     }
 
     /// Whether the last fetch went well.
@@ -103,7 +105,7 @@ impl Refresh {
             state.wish = true;
             self.wished.notify_one();
         }
-        state.started.is_none_or(|started| started + COOLDOWN <= Instant::now() + WAIT_MAX)
+        state.started.is_none_or(|started| started + self.cooldown <= Instant::now() + WAIT_MAX)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

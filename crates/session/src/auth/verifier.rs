@@ -17,7 +17,7 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Most keys that are tried for one token, so that a token without a `kid` cannot make a node try
 /// them all.
-const ATTEMPTS_MAX: usize = 8;
+pub const ATTEMPTS_MAX: usize = 8;
 
 /// What is asked of a token besides a good signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
