@@ -13,16 +13,18 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::Settings;
+use roomcast_session::auth::Authenticator;
 use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, JwksConfig};
 use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
 use crate::health::Health;
+use crate::jwks;
 use crate::shutdown::{Signals, Wish};
 
 /// How long connections may take to end after the drain window, and after being made to leave.
@@ -36,6 +38,20 @@ struct Replaceable {
     settings: Arc<ArcSwap<Settings>>,
     http: Arc<ArcSwap<HttpSettings>>,
     retention: SharedRetention,
+    authenticator: Arc<Authenticator>,
+    jwks: watch::Sender<Option<JwksConfig>>,
+}
+
+impl Replaceable {
+    fn replace(&self, config: Config) {
+        self.retention.store(Arc::new(config.session.namespaces.retention()));
+        self.settings.store(Arc::new(config.session));
+        self.http.store(Arc::new(config.http));
+        self.authenticator.replace(&config.auth.access);
+        // Keys are fetched anew only where something about it has changed.
+        self.jwks
+            .send_if_modified(|old| std::mem::replace(old, config.auth.jwks.clone()) != config.auth.jwks);
+    }
 }
 
 /// Runs a node until it is told to end.
@@ -69,7 +85,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
         http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
         retention,
+        authenticator: Arc::new(Authenticator::new(config.auth.access.clone())),
+        jwks: watch::Sender::new(config.auth.jwks.clone()),
     };
+    tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
     let shared = Shared {
         node,
         started,
@@ -122,11 +141,8 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
     while signals.next().await == Wish::Reload {
         match reload() {
             Ok(config) => {
-                let config = with_node_name(config);
-                replaceable.retention.store(Arc::new(config.session.namespaces.retention()));
-                replaceable.settings.store(Arc::new(config.session));
-                replaceable.http.store(Arc::new(config.http));
-                info!("configuration loaded anew: origins, limits and namespaces hold from now on");
+                replaceable.replace(with_node_name(config));
+                info!("configuration loaded anew: keys, origins, limits and namespaces hold from now on");
             }
             Err(errors) => {
                 for problem in errors {

@@ -7,6 +7,7 @@ mod config;
 mod cores;
 mod descriptors;
 mod health;
+mod jwks;
 mod log;
 mod shutdown;
 

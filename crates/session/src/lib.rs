@@ -4,6 +4,7 @@
 //! decisions out against the hub and the broker. Nothing here knows whether the bytes travel over a
 //! WebSocket, an SSE stream or HTTP.
 
+pub mod auth;
 mod core;
 mod drain;
 mod heartbeat;
@@ -22,7 +23,7 @@ pub use drain::drain;
 pub use inspect::ConnectionReport;
 pub use refusal::Refusal;
 pub use session::{End, Session};
-pub use settings::{Namespace, Namespaces, PublishRule, Settings};
+pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 
 /// What transports write from; made by the hub.
 pub use roomcast_hub::{Entry, Outbox};

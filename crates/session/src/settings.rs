@@ -41,6 +41,8 @@ pub struct Namespace {
     pub max_message_bytes: usize,
     /// Who may publish.
     pub publish: PublishRule,
+    /// Who may subscribe.
+    pub subscribe: SubscribeRule,
     /// Whether senders get their own messages where they do not say; `None`: not in raw mode, yes
     /// in JSON mode.
     pub echo: Option<bool>,
@@ -53,17 +55,29 @@ pub struct Namespace {
 /// Who may publish to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
     /// Every client.
     Anyone,
     /// Backends only, through the broker.
     Server,
 }
 
+/// Who may subscribe to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
+    /// Every client, also without a token.
+    Anyone,
+}
+
 impl Default for Namespace {
     fn default() -> Self {
         Self {
             max_message_bytes: 64 * 1024,
-            publish: PublishRule::Anyone,
+            publish: PublishRule::Token,
+            subscribe: SubscribeRule::Token,
             echo: None,
             history: None,
             presence: false,

@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
-use roomcast_session::{Namespace, Namespaces, PublishRule, Settings};
+use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
+use roomcast_session::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 use roomcast_transport::HttpSettings;
 
+use super::auth::{self, AuthConfig, JwksConfig, Lookup};
 use super::keys::{DEFAULT_NAMESPACE, KEYS, NAMESPACE_KEYS};
 use super::raw::{ConfigError, Raw, namespace_option};
 use super::value::{Value, Written};
+
+/// With one of them tokens are asked for.
+const KEY_SETTINGS: [&str; 2] = ["auth.keys", "auth.jwks_url"];
 
 /// Everything that was decided, by the operator or by default.
 #[derive(Debug, Clone)]
@@ -30,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) drain_window: Duration,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) auth: AuthConfig,
     pub(crate) session: Settings,
     pub(crate) http: HttpSettings,
 }
@@ -42,8 +49,9 @@ pub(crate) enum LogFormat {
 }
 
 impl Config {
-    /// Checks everything that was set, and reports all that is wrong at once.
-    pub(crate) fn from_raw(mut raw: Raw) -> Result<Self, Vec<ConfigError>> {
+    /// Checks everything that was set, and reports all that is wrong at once. Keys may be in
+    /// variables of the `environment`.
+    pub(crate) fn from_raw(mut raw: Raw, environment: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { values: HashMap::new(), errors: Vec::new() };
         for (path, key, sourced) in raw.all() {
             match key.kind.read(&sourced.written) {
@@ -51,7 +59,7 @@ impl Config {
                 Err(message) => reader.errors.push((sourced.place.clone(), format!("{path} {message}"))),
             }
         }
-        let config = reader.config(&raw);
+        let config = reader.config(&raw, environment);
         for (place, message) in reader.errors {
             raw.error(place, message);
         }
@@ -61,10 +69,6 @@ impl Config {
             _ => Err(errors),
         }
     }
-
-    fn is_open_beyond_loopback(&self, auth_mode: &str) -> bool {
-        !self.listen.ip().is_loopback() && auth_mode != "open"
-    }
 }
 
 struct Reader {
@@ -73,7 +77,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn config(&mut self, raw: &Raw) -> Option<Config> {
+    fn config(&mut self, raw: &Raw, environment: Lookup<'_>) -> Option<Config> {
         let place = |path: &str| raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
         let timeout = self.duration("broker.timeout");
         let redis = match &*self.text("broker.url") {
@@ -90,7 +94,9 @@ impl Reader {
             let message = "broker.prefix must not be empty: it keeps rooms apart from other channels";
             self.errors.push((place("broker.prefix"), message.to_owned()));
         }
+        let auth = self.auth(raw, environment);
         let config = Config {
+            auth,
             listen: self.address("server.listen"),
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
@@ -117,9 +123,11 @@ impl Reader {
             );
             self.errors.push((place("limits.outbox_bytes"), message));
         }
-        if config.is_open_beyond_loopback(&self.text("auth.mode")) {
+        let asks_for_tokens = KEY_SETTINGS.iter().any(|path| self.is_said(path));
+        let may_be_open = asks_for_tokens || self.text("auth.mode") == "open";
+        if !may_be_open && !config.listen.ip().is_loopback() {
             let message = format!(
-                "server.listen = {} would open every room to whoever can connect; set auth.mode = \"open\" if that is meant, or listen on 127.0.0.1",
+                "server.listen = {} would open every room to whoever can connect; set auth.keys or auth.jwks_url to ask for tokens, or auth.mode = \"open\" if that is meant, or listen on 127.0.0.1",
                 config.listen
             );
             self.errors.push((place("server.listen"), message));
@@ -129,6 +137,68 @@ impl Reader {
             self.errors.push((place("log.level"), message.to_owned()));
         }
         Some(config)
+    }
+
+    fn auth(&mut self, raw: &Raw, environment: Lookup<'_>) -> AuthConfig {
+        let mut errors = Vec::new();
+        let keys = auth::keys(&self.texts("auth.keys"), environment).unwrap_or_else(|messages| {
+            errors.extend(messages.into_iter().map(|message| ("auth.keys", message)));
+            KeySet::default()
+        });
+        let authorities = auth::authorities(&self.text("auth.jwks_ca")).unwrap_or_else(|message| {
+            errors.push(("auth.jwks_ca", format!("auth.jwks_ca: {message}")));
+            Vec::new()
+        });
+        let url = match &*self.text("auth.jwks_url") {
+            "" => None,
+            text => auth::jwks_url(text)
+                .map_err(|message| errors.push(("auth.jwks_url", format!("auth.jwks_url {message}"))))
+                .ok(),
+        };
+        if url.is_none() && !authorities.is_empty() {
+            let message = "auth.jwks_ca is for auth.jwks_url, which is not set; set that one, or remove this";
+            errors.push(("auth.jwks_ca", message.to_owned()));
+        }
+        let cookie = self.text("auth.cookie");
+        if !auth::is_cookie_name(&cookie) {
+            let message =
+                "auth.cookie must be the name of a cookie: letters, digits and - _ . without spaces";
+            errors.push(("auth.cookie", message.to_owned()));
+        }
+        let closed = KEY_SETTINGS.into_iter().find(|path| self.is_said(path));
+        if let Some(path) = closed.filter(|_| self.text("auth.mode") == "open") {
+            let message = format!(
+                "auth.mode = \"open\" lets everybody in, and {path} asks for tokens; remove auth.mode, or remove {path} if everybody is meant"
+            );
+            errors.push(("auth.mode", message));
+        }
+        for (path, message) in errors {
+            let place = raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
+            self.errors.push((place, message));
+        }
+        let issuer = Some(self.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
+        let expiry = match &*self.text("auth.expiry") {
+            "optional" => ExpiryRule::Optional,
+            _ => ExpiryRule::Required,
+        };
+        let leeway_s = self.duration("auth.leeway").as_secs();
+        let rules = Rules { issuer, audiences: self.texts("auth.audience"), leeway_s, expiry };
+        let source = url.as_ref().map(|url| url.to_string().into());
+        let refresh = self.duration("auth.jwks_refresh");
+        AuthConfig {
+            access: Access { rules, keys: Arc::new(keys), source },
+            jwks: url.map(|url| JwksConfig { url, refresh, authorities }),
+            cookie,
+        }
+    }
+
+    /// Whether something was set that is not empty.
+    fn is_said(&self, path: &str) -> bool {
+        match self.value(path) {
+            Value::Text(text) => !text.is_empty(),
+            Value::Texts(texts) => !texts.is_empty(),
+            Value::Address(_) | Value::Duration(_) | Value::Number(_) | Value::Flag(_) => true,
+        }
     }
 
     fn namespaces(&self) -> Namespaces {
@@ -149,7 +219,12 @@ impl Reader {
             max_message_bytes: self.number(&path("max_message_bytes")),
             publish: match &*self.text(&path("publish")) {
                 "server" => PublishRule::Server,
-                _ => PublishRule::Anyone,
+                "anyone" => PublishRule::Anyone,
+                _ => PublishRule::Token,
+            },
+            subscribe: match &*self.text(&path("subscribe")) {
+                "anyone" => SubscribeRule::Anyone,
+                _ => SubscribeRule::Token,
             },
             echo: match &*self.text(&path("echo")) {
                 "always" => Some(true),

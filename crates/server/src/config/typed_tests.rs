@@ -7,7 +7,8 @@ fn read(toml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>>
     let mut raw = Raw::default();
     raw.toml("roomcast.toml", toml);
     raw.environment(environment.iter().map(|(k, v)| (k.to_string(), v.to_string())));
-    Config::from_raw(raw).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    let lookup = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, v)| v.to_string());
+    Config::from_raw(raw, &lookup).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn namespaces_inherit_from_the_default() {
     let namespaces = read(toml, &[]).unwrap().session.namespaces;
     assert_eq!(namespaces.named["news"].max_message_bytes, 1024);
     assert_eq!(namespaces.named["news"].publish, PublishRule::Server);
-    assert_eq!(namespaces.default.publish, PublishRule::Anyone);
+    assert_eq!(namespaces.default.publish, PublishRule::Token);
 }
 
 #[test]
@@ -93,4 +94,7 @@ fn openness_beyond_loopback_has_to_be_said() {
     assert!(read("server.listen = \"0.0.0.0:80\"\nauth.mode = \"open\"\n", &[]).is_ok());
     assert!(read("server.listen = \"[::1]:80\"\n", &[]).is_ok());
     assert!(read("server.listen = \"[::]:80\"\n", &[]).is_err());
+    let keys = "server.listen = \"0.0.0.0:80\"\nauth.keys = [\"HS256:env:S\"]\n";
+    assert!(read(keys, &[("S", &"x".repeat(32))]).is_ok());
+    assert!(read("server.listen = \"0.0.0.0:80\"\nauth.jwks_url = \"https://a.example/\"\n", &[]).is_ok());
 }
