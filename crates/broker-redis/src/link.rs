@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, BytesMut};
 use roomcast_broker::{BrokerEvent, EventSender};
-use roomcast_protocol::{Payload, Publication, Push, Room};
+use roomcast_protocol::{Control, Payload, Publication, Push, Room};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
-use crate::channels::{Channel, Channels};
+use crate::channels::{self, Channel, Channels};
 use crate::commands::Commands;
 use crate::config::RedisConfig;
 use crate::envelope;
@@ -162,7 +162,10 @@ impl Link {
             read_ok(&mut stream, &mut reader).await?;
         }
         out.clear();
-        write_command(&mut out, &[b"SUBSCRIBE", self.channels.probe().as_bytes()]);
+        write_command(
+            &mut out,
+            &[b"SUBSCRIBE", channels::CONTROL.as_bytes(), self.channels.probe().as_bytes()],
+        );
         self.subscriptions.apply(self.wishes.take(), false);
         let rooms = self.subscriptions.connected();
         debug!(redis = self.config.address(), rooms = rooms.len(), "subscription link connected");
@@ -207,7 +210,7 @@ impl Link {
                         confirmed.extend(self.subscriptions.reply(room));
                     }
                     Channel::Probe => self.up(connection).await?,
-                    Channel::Foreign => {}
+                    Channel::Control | Channel::Foreign => {}
                 },
                 Reply::Message { channel, payload } => {
                     self.send_confirmed(&mut confirmed).await?;
@@ -268,6 +271,13 @@ impl Link {
                 self.probes.returned(token);
                 return Some(BrokerEvent::Probe(token));
             }
+            Channel::Control => match Control::parse(&payload) {
+                Ok(wish) => return Some(BrokerEvent::Control(wish)),
+                Err(error) => {
+                    error!(%error, "dropped what was published to roomcast:control");
+                    return None;
+                }
+            },
             Channel::Foreign => return None,
         };
         Some(BrokerEvent::Publication(Arc::new(Push::new(publication))))
