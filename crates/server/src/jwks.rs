@@ -83,7 +83,7 @@ impl Source {
         loop {
             let fetch = authenticator.refresh().begin();
             let fetched = match &fetcher {
-                Ok(fetcher) => fetcher.get().await.and_then(read),
+                Ok(fetcher) => fetcher.get().await.and_then(|fetched| read(&fetched)),
                 Err(error) => Err(anyhow!("{error}")),
             };
             let wait = match fetched {
@@ -149,7 +149,7 @@ impl Source {
 
 type News = (KeySet, Vec<Skipped>, Option<Duration>);
 
-fn read(fetched: Fetched) -> Result<News> {
+fn read(fetched: &Fetched) -> Result<News> {
     let (keys, skipped) = KeySet::from_jwks(&fetched.body).context("what is there cannot be used")?;
     Ok((keys, skipped, fetched.max_age))
 }
