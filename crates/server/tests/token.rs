@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use roomcast_protocol::Room;
 use roomcast_session::auth::{Algorithm, ExpiryRule, Identity, Key, KeySet, Rules, TokenError, Verifier};
-use xtask::process::scratch_folder;
+use xtask::Node;
+use xtask::process::{free_port, scratch_folder, wait_until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -192,4 +193,15 @@ fn the_documented_programs_make_good_tokens() {
         assert_eq!(identity.user.as_deref(), Some("alice"), "{language}");
         assert!(identity.grants.may_publish(&Room::parse("chat:1").unwrap()), "{language}");
     }
+}
+
+#[test]
+fn an_issuer_that_is_away_is_said_once_and_keeps_nobody_from_starting() {
+    let url = format!("auth.jwks_url=http://127.0.0.1:{}/keys?key=zebra", free_port());
+    let node = Node::start(BINARY, &["--set", &url]).unwrap();
+    wait_until("the log says so", || node.output().contains("cannot fetch the keys of tokens"));
+    // The first attempts come within seconds; whichever of them were made, they are not told.
+    node.wait_until_ready();
+    assert_eq!(node.output().matches("cannot fetch the keys of tokens").count(), 1, "{}", node.output());
+    assert!(!node.output().contains("zebra"), "a query may hold what should not be in a log");
 }
