@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roomcast_protocol::Room;
 use roomcast_session::auth::{Algorithm, ExpiryRule, Identity, Key, KeySet, Rules, TokenError, Verifier};
+use rustix::process::Signal;
 use xtask::Node;
 use xtask::process::{free_port, scratch_folder, wait_until};
 
@@ -204,4 +207,41 @@ fn an_issuer_that_is_away_is_said_once_and_keeps_nobody_from_starting() {
     node.wait_until_ready();
     assert_eq!(node.output().matches("cannot fetch the keys of tokens").count(), 1, "{}", node.output());
     assert!(!node.output().contains("zebra"), "a query may hold what should not be in a log");
+}
+
+/// Takes one request and gives its first line.
+fn request_line(listener: &TcpListener) -> String {
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    wait_until("somebody connects", || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (socket, _) = accepted.unwrap();
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn sighup_takes_another_issuer_and_refuses_a_bad_key() {
+    let (first, second) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = |listener: &TcpListener| format!("http://{}/keys", listener.local_addr().unwrap());
+    let file = scratch_folder("token").unwrap().join("roomcast.toml");
+    let write = |rest: &str| std::fs::write(&file, format!("[auth]\n{rest}\n")).unwrap();
+    write(&format!("jwks_url = {:?}", url(&first)));
+    let node = Node::start(BINARY, &["--config", file.to_str().unwrap()]).unwrap();
+    assert_eq!(request_line(&first), "GET /keys HTTP/1.1");
+    write("keys = [\"HS256:text:short\"]");
+    node.signal(Signal::HUP).unwrap();
+    wait_until("the bad key is told", || {
+        node.output().contains("auth.keys, entry 1: cannot be used for HS256")
+    });
+    assert!(node.output().contains("the old one stays"), "{}", node.output());
+    write(&format!("jwks_url = {:?}", url(&second)));
+    node.signal(Signal::HUP).unwrap();
+    assert_eq!(request_line(&second), "GET /keys HTTP/1.1");
 }
