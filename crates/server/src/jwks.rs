@@ -84,7 +84,7 @@ impl Source {
             let fetch = authenticator.refresh().begin();
             let fetched = match &fetcher {
                 Ok(fetcher) => fetcher.get().await.and_then(|fetched| read(&fetched)),
-                Err(error) => Err(anyhow!("{error}")),
+                Err(error) => Err(anyhow!("{error:#}")),
             };
             let wait = match fetched {
                 Ok((keys, skipped, age)) => {
