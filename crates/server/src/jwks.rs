@@ -83,8 +83,8 @@ impl Source {
         loop {
             let fetch = authenticator.refresh().begin();
             let fetched = match &fetcher {
-                Ok(fetcher) => fetcher.get().await.and_then(read),
-                Err(error) => Err(anyhow!("{error}")),
+                Ok(fetcher) => fetcher.get().await.and_then(|fetched| read(&fetched)),
+                Err(error) => Err(anyhow!("{error:#}")),
             };
             let wait = match fetched {
                 Ok((keys, skipped, age)) => {
@@ -149,7 +149,7 @@ impl Source {
 
 type News = (KeySet, Vec<Skipped>, Option<Duration>);
 
-fn read(fetched: Fetched) -> Result<News> {
+fn read(fetched: &Fetched) -> Result<News> {
     let (keys, skipped) = KeySet::from_jwks(&fetched.body).context("what is there cannot be used")?;
     Ok((keys, skipped, fetched.max_age))
 }

@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("npm", "npm"),
     ("python3", "python3-venv"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing.

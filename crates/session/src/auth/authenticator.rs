@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::claims::Identity;
 use super::grants::Grants;
 use super::keyset::KeySet;
-use super::refresh::{COOLDOWN, Fetch, Refresh};
+use super::refresh::{COOLDOWN, Fetch, Refresh, Waited};
 use super::verifier::{Rules, TokenError, Verifier};
 
 /// Checks tokens, with keys that may be replaced at any time: by the operator, or by the issuer who
@@ -103,20 +103,25 @@ impl Authenticator {
     }
 
     /// As [`verify`](Self::verify), but a key that is not known is asked for once. `now_s` gives Unix
-    /// seconds.
+    /// seconds. [`TokenError::KeysUnavailable`] where that could not be done now.
     pub async fn verify_with_refresh(
         &self,
         token: &str,
         now_s: impl Fn() -> u64,
     ) -> Result<Identity, TokenError> {
-        let mut result = self.verify(token, now_s());
-        if result == Err(TokenError::UnknownKey) && self.refresh.wait().await {
-            result = self.verify(token, now_s());
+        let result = self.verify(token, now_s());
+        if result != Err(TokenError::UnknownKey) {
+            return result;
         }
-        match result {
-            // The key may well be a good one, so the client must not be turned away for good.
-            Err(TokenError::UnknownKey) if !self.refresh.is_current() => Err(TokenError::KeysUnavailable),
-            result => result,
+        // Unless it is certain that the key is not a good one, the client must not be turned away for
+        // good.
+        match self.refresh.wait().await {
+            Waited::Nowhere => result,
+            Waited::InVain => Err(TokenError::KeysUnavailable),
+            Waited::Fetched => match self.verify(token, now_s()) {
+                Err(TokenError::UnknownKey) if !self.refresh.is_current() => Err(TokenError::KeysUnavailable),
+                result => result,
+            },
         }
     }
 

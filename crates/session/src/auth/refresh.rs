@@ -35,6 +35,17 @@ struct State {
     started: Option<Instant>,
 }
 
+/// What came of waiting for keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// A fetch has ended, well or not.
+    Fetched,
+    /// None has, in the time that a client may wait.
+    InVain,
+    /// There is nowhere to fetch from.
+    Nowhere,
+}
+
 /// A fetch under way. Dropping it answers everyone who waits.
 #[derive(Debug)]
 pub struct Fetch<'a>(&'a Refresh);
@@ -82,30 +93,37 @@ impl Refresh {
 
     /// Whether the last fetch went well.
     pub(crate) fn is_current(&self) -> bool {
-        let state = self.state();
-        state.current || !state.possible
+        self.state().current
     }
 
-    /// Asks for a fetch, or waits for the one that is under way; gives whether one came to an end.
-    /// Does not wait where the cooldown lasts longer than anybody should.
-    pub(crate) async fn wait(&self) -> bool {
+    /// Asks for a fetch, or for the end of the one that is under way. Does not wait where the cooldown
+    /// lasts longer than anybody should; the wish stays.
+    pub(crate) async fn wait(&self) -> Waited {
         let mut finished = self.finished.subscribe();
-        if !self.ask() {
-            return false;
+        match self.ask() {
+            None => Waited::Nowhere,
+            Some(false) => Waited::InVain,
+            Some(true) => match timeout(WAIT_MAX, finished.changed()).await {
+                Ok(_) => Waited::Fetched,
+                Err(_) => Waited::InVain,
+            },
         }
-        timeout(WAIT_MAX, finished.changed()).await.is_ok()
     }
 
-    fn ask(&self) -> bool {
+    /// Whether it is worth waiting; `None` where there is nowhere to fetch from.
+    fn ask(&self) -> Option<bool> {
         let mut state = self.state();
-        if !state.possible || state.running {
-            return state.possible;
+        if !state.possible {
+            return None;
+        }
+        if state.running {
+            return Some(true);
         }
         if !state.wish {
             state.wish = true;
             self.wished.notify_one();
         }
-        state.started.is_none_or(|started| started + self.cooldown <= Instant::now() + WAIT_MAX)
+        Some(state.started.is_none_or(|started| started + self.cooldown <= Instant::now() + WAIT_MAX))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -63,11 +63,10 @@ pub enum TokenError {
     #[error("the token's header demands extensions (crit) that are not supported")]
     Critical,
     /// Signed with a key that is not known, or not yet.
-    #[error(
-        "the token is signed with a key that is not known here; fetch a new token, or try again in a moment if the key is new"
-    )]
+    #[error("the token is signed with a key that is not known here; fetch a new one")]
     UnknownKey,
-    /// There are no keys to check it with: they could not be fetched.
+    /// Its key is not known, and whether it is a new one could not be found out now. The only refusal that
+    /// says nothing about the token: answer it as `unavailable`, so that the client comes back.
     #[error("tokens cannot be checked now, for want of keys; try again in a moment")]
     KeysUnavailable,
     /// More keys than would be tried.
