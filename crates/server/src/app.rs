@@ -13,12 +13,13 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::Settings;
-use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Refusals, core_queue};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics};
+use crate::certificates::{self, Renewal};
 use crate::config::{Config, ConfigError};
 use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
@@ -36,6 +37,7 @@ struct Replaceable {
     settings: Arc<ArcSwap<Settings>>,
     http: Arc<ArcSwap<HttpSettings>>,
     retention: SharedRetention,
+    certificates: Arc<Renewal<Arc<Gate>>>,
 }
 
 /// Runs a node until it is told to end.
@@ -47,6 +49,8 @@ pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
 async fn run(config: Config, reload: &Reload) -> Result<()> {
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
+    let tls = certificates::load("public", config.tls.as_ref())?;
+    let gate = Arc::new(Gate { tls, refusals: Refusals::default() });
     let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
     let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
     let (address, admin_address) = (acceptor.address(), admin.address());
@@ -69,7 +73,13 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
         http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
         retention,
+        certificates: Arc::new(Renewal::new(
+            "public",
+            config.tls.clone().unwrap_or_default(),
+            Arc::clone(&gate),
+        )),
     };
+    tokio::spawn(Arc::clone(&replaceable.certificates).watch());
     let shared = Shared {
         node,
         started,
@@ -77,6 +87,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         hub: Arc::clone(&hub),
         settings: Arc::clone(&replaceable.settings),
         http: Arc::clone(&replaceable.http),
+        gate: Arc::clone(&gate),
         drain_window: config.drain_window,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -92,13 +103,14 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker)).context("cannot register metrics")?;
+    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate))
+        .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
     tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
-    let acceptor = tokio::spawn(acceptor.run(core_queues, connections_max, accepting.clone()));
+    let acceptor = tokio::spawn(acceptor.run(core_queues, gate, connections_max, accepting.clone()));
 
     announce(&config, address, admin_address);
     tokio::select! {
@@ -124,7 +136,10 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
                 replaceable.retention.store(Arc::new(config.session.namespaces.retention()));
                 replaceable.settings.store(Arc::new(config.session));
                 replaceable.http.store(Arc::new(config.http));
-                info!("configuration loaded anew: origins, limits and namespaces hold from now on");
+                replaceable.certificates.replace(config.tls);
+                info!(
+                    "configuration loaded anew: origins, limits, namespaces and certificates hold from now on"
+                );
             }
             Err(errors) => {
                 for problem in errors {
@@ -212,18 +227,19 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
         Some(redis) => format!("Redis at {}", redis.address()),
         None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
     };
+    let s = if config.tls.is_some() { "s" } else { "" };
     println!(
         "roomcast {} is listening\n\
          \n\
-         \x20 WebSocket   ws://{address}/ws?room=hello\n\
-         \x20 SSE         http://{address}/sse?room=hello\n\
-         \x20 publish     http://{address}/rooms/hello/messages\n\
+         \x20 WebSocket   ws{s}://{address}/ws?room=hello\n\
+         \x20 SSE         http{s}://{address}/sse?room=hello\n\
+         \x20 publish     http{s}://{address}/rooms/hello/messages\n\
          \x20 admin       http://{admin}/metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
          Try it in two terminals:\n\
-         \x20 curl -N 'http://{address}/sse?room=hello'\n\
-         \x20 curl -d 'hi there' http://{address}/rooms/hello/messages\n",
+         \x20 curl -N 'http{s}://{address}/sse?room=hello'\n\
+         \x20 curl -d 'hi there' http{s}://{address}/rooms/hello/messages\n",
         env!("CARGO_PKG_VERSION"),
     );
 }

@@ -5,6 +5,7 @@
 //! [`Config`] is the typed result. All errors are reported at once.
 
 mod keys;
+mod network;
 mod raw;
 mod typed;
 mod value;

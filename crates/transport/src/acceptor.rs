@@ -12,13 +12,12 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::gate::Gate;
 use crate::limits::{ACCEPTED_MAX, BACKLOG};
+use crate::refusal::Refused;
 
 /// How long to rest when the process is out of descriptors: accepting again at once would only spin.
 const EXHAUSTED_REST: Duration = Duration::from_millis(100);
-
-/// Answer to a connection beyond the limit; it is not read, so it cannot be answered better.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 135\r\n\r\n{\"type\":\"urn:roomcast:unavailable\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"this node has as many connections as it takes\"}";
 
 /// The open public port.
 #[derive(Debug)]
@@ -100,7 +99,13 @@ impl Acceptor {
 
     /// Hands out connections until `stop`; then the port is closed. Beyond `connections_max` they
     /// are refused with 503.
-    pub async fn run(self, cores: Vec<CoreQueue>, connections_max: usize, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        cores: Vec<CoreQueue>,
+        gate: Arc<Gate>,
+        connections_max: usize,
+        stop: CancellationToken,
+    ) {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -109,7 +114,7 @@ impl Acceptor {
             match accepted {
                 // Leaves this thread's event loop, to enter that of its core.
                 Ok((stream, _)) => match stream.into_std() {
-                    Ok(stream) => hand_out(stream, &cores, connections_max),
+                    Ok(stream) => hand_out(stream, &cores, &gate, connections_max),
                     Err(error) => debug!(%error, "a connection was gone at once"),
                 },
                 Err(error) if is_of_one_peer(&error) => debug!(%error, "a connection was gone at once"),
@@ -137,30 +142,23 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-fn hand_out(stream: TcpStream, cores: &[CoreQueue], connections_max: usize) {
+fn hand_out(stream: TcpStream, cores: &[CoreQueue], gate: &Gate, connections_max: usize) {
     let total: usize = cores.iter().map(|core| core.load.get()).sum();
     let least_loaded = cores.iter().min_by_key(|core| core.load.get());
-    let Some(core) = least_loaded.filter(|_| total < connections_max) else { return refuse(&stream) };
+    let Some(core) = least_loaded.filter(|_| total < connections_max) else {
+        return refuse(&stream, gate, Refused::Full);
+    };
     let place = Place::take(&core.load);
     if let Err(error) = core.sender.try_send(Accepted { stream, place }) {
-        refuse(&error.into_inner().stream);
+        refuse(&error.into_inner().stream, gate, Refused::Full);
     }
 }
 
-fn refuse(stream: &TcpStream) {
-    // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
-    let _ = io::Write::write(&mut &*stream, FULL);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FULL;
-
-    #[test]
-    fn the_refusal_is_well_formed() {
-        let text = std::str::from_utf8(FULL).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}", body.len())));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
+fn refuse(stream: &TcpStream, gate: &Gate, reason: Refused) {
+    gate.refusals.count(reason);
+    // Behind TLS it could not be read, and a handshake is what there is no room for.
+    if gate.tls.is_none() {
+        // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
+        let _ = io::Write::write(&mut &*stream, reason.answer());
     }
 }

@@ -1,6 +1,7 @@
 //! One accepted connection, on the core that keeps it for life.
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,18 +17,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_session::Core;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::acceptor::{Accepted, Place};
+use crate::gate::Gate;
 use crate::limits::{
     FIRST_BYTES_LIMIT, HEAD_BYTES_MAX, HEAD_LIMIT, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
+    TLS_SEND_BYTES_MAX,
 };
+use crate::refusal::Refused;
 use crate::router;
+use crate::tls::Tls;
 
 /// What an operator decides about HTTP.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +47,7 @@ pub struct HttpSettings {
 pub(crate) struct Context {
     pub(crate) core: Rc<Core>,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
+    pub(crate) gate: Arc<Gate>,
     /// Cancelled when the node begins to drain: nothing new is begun after it.
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -50,10 +58,11 @@ pub(crate) struct Context {
 pub async fn serve(
     core: Rc<Core>,
     http: Arc<ArcSwap<HttpSettings>>,
+    gate: Arc<Gate>,
     mut incoming: Receiver<Accepted>,
     draining: CancellationToken,
 ) {
-    let context = Rc::new(Context { core, http, draining, tasks: TaskTracker::new() });
+    let context = Rc::new(Context { core, http, gate, draining, tasks: TaskTracker::new() });
     while let Some(accepted) = incoming.recv().await {
         context.tasks.spawn_local(connection(accepted, Rc::clone(&context)));
     }
@@ -65,9 +74,12 @@ async fn connection(accepted: Accepted, context: Rc<Context>) {
     let Accepted { stream, place } = accepted;
     let heartbeat = context.core.settings().heartbeat;
     let place = Arc::new(place);
-    let served = match prepare(stream, heartbeat) {
-        Ok(stream) => serve_http(stream, &context, &place).await,
-        Err(error) => Err(error.into()),
+    let deadline = Instant::now() + FIRST_BYTES_LIMIT;
+    let served = match (prepare(stream, heartbeat), &context.gate.tls) {
+        (Ok(stream), None) => serve_plain(stream, &context, &place, deadline).await,
+        // Boxed, so that plain connections do not hold what TLS needs.
+        (Ok(stream), Some(tls)) => Box::pin(serve_tls(stream, tls, &context, &place, deadline)).await,
+        (Err(error), _) => Err(error.into()),
     };
     if let Err(error) = served {
         debug!(error, "a connection ended early");
@@ -84,11 +96,57 @@ fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-async fn serve_http(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
-    match timeout(FIRST_BYTES_LIMIT, speaks_http2(&stream)).await?? {
+async fn serve_plain(
+    stream: TcpStream,
+    context: &Rc<Context>,
+    place: &Arc<Place>,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    match timeout_at(deadline, speaks_http2(&stream)).await?? {
         true => serve_http2(stream, context, place).await,
         false => serve_http1(stream, context, place).await,
     }
+}
+
+async fn serve_tls(
+    stream: TcpStream,
+    tls: &Tls,
+    context: &Rc<Context>,
+    place: &Arc<Place>,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let shaken = timeout_at(deadline, shake_hands(stream, tls)).await.map_err(Failure::from);
+    let stream = match shaken.and_then(|stream| Ok(stream?)) {
+        Ok(Some(stream)) => Box::new(stream),
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            context.gate.refusals.count(Refused::Tls);
+            return Err(error);
+        }
+    };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => serve_http2(stream, context, place).await,
+        _ => serve_http1(stream, context, place).await,
+    }
+}
+
+/// What a TLS connection begins with: the type of a record with a handshake in it (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// `None` for a peer that leaves without a word, as health checks of load balancers do.
+async fn shake_hands(stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    // Nothing is held for a peer that says nothing.
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(None);
+    }
+    if first[0] != TLS_HANDSHAKE {
+        let _ = stream.try_write(Refused::Tls.answer());
+        return Err(io::Error::other("the peer does not speak TLS"));
+    }
+    let accepting =
+        tls.acceptor().accept_with(stream, |session| session.set_buffer_limit(Some(TLS_SEND_BYTES_MAX)));
+    accepting.await.map(Some)
 }
 
 /// Whether the connection begins like HTTP/2 (RFC 9113, section 3.4): no HTTP/1 method does.
@@ -111,7 +169,10 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
+async fn serve_http1<S>(stream: S, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -128,9 +189,16 @@ async fn serve_http1(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place
     Ok(connection.await?)
 }
 
-async fn serve_http2(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
+async fn serve_http2<S>(stream: S, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let heartbeat = context.core.settings().heartbeat;
-    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
+    let asked = Cell::new(false);
+    let service = service_fn(|request| {
+        asked.set(true);
+        router::answer(with_place(request, place), Rc::clone(context))
+    });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .keep_alive_interval(heartbeat)
@@ -143,9 +211,19 @@ async fn serve_http2(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place
     let mut connection = pin!(connection);
     tokio::select! {
         result = &mut connection => return Ok(result?),
+        () = no_request(&asked) => return Err("no request came over HTTP/2 in time".into()),
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+/// Ends when the first request is overdue. Until the client's first frames are there, nothing else
+/// ends an HTTP/2 connection: its pings begin after them.
+async fn no_request(asked: &Cell<bool>) {
+    sleep(HEAD_LIMIT).await;
+    if asked.get() {
+        pending::<()>().await;
+    }
 }
 
 /// A WebSocket outlives the HTTP connection that it came by, and keeps its place.

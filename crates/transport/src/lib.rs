@@ -6,8 +6,10 @@
 
 mod acceptor;
 mod body;
+mod certificates;
 mod connection;
 mod cors;
+mod gate;
 mod handshake;
 mod history;
 mod limits;
@@ -15,11 +17,16 @@ mod poll;
 mod problem;
 mod publish;
 mod query;
+mod refusal;
 mod router;
 mod socket;
 mod sse;
+mod tls;
 mod ws;
 
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};
 pub use connection::{HttpSettings, LocalExecutor, serve};
+pub use gate::Gate;
 pub use problem::Problem;
+pub use refusal::{Refusals, Refused};
+pub use tls::{CertificateFiles, Tls, TlsError, TlsFiles};

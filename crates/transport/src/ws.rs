@@ -107,7 +107,10 @@ async fn exchange(socket: &Socket, early: Bytes, session: &Session, mut reader: 
         }
         None => false,
     };
-    let _ = socket.shutdown().await;
+    // Behind TLS this writes, and a peer that does not read would make it last.
+    if timeout(CLOSE_LIMIT, socket.shutdown()).await.is_err() {
+        return;
+    }
     if !peer_closed {
         // Reading on keeps the kernel from answering late data with a reset, which would
         // take our close frame away from the peer.

@@ -11,6 +11,7 @@ use roomcast_broker::Broker;
 use roomcast_hub::HubStatus;
 use roomcast_hub::stats::{BUCKETS_S, Counter as Count, Histogram as ShardHistogram, ShardStats};
 use roomcast_protocol::WireForm;
+use roomcast_transport::{Gate, Refused, Tls};
 
 /// The metrics of one node.
 pub(crate) struct Metrics {
@@ -22,10 +23,11 @@ impl Metrics {
         shards: Vec<Arc<ShardStats>>,
         hub: Arc<HubStatus>,
         broker: Arc<dyn Broker>,
+        gate: Arc<Gate>,
     ) -> prometheus::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        registry.register(Box::new(Node { shards, hub, broker, description: description()? }))?;
+        registry.register(Box::new(Node { shards, hub, broker, gate, description: description()? }))?;
         Ok(Self { registry })
     }
 
@@ -44,6 +46,7 @@ struct Node {
     shards: Vec<Arc<ShardStats>>,
     hub: Arc<HubStatus>,
     broker: Arc<dyn Broker>,
+    gate: Arc<Gate>,
     description: Desc,
 }
 
@@ -54,6 +57,7 @@ impl Collector for Node {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = self.clients();
+        families.extend(self.door());
         families.extend(self.delivery());
         families.extend(self.cluster());
         families
@@ -102,6 +106,23 @@ impl Node {
                 "roomcast_outbox_bytes",
                 "Bytes that wait to be written to clients.",
                 one(self.sum(|shard| &shard.outbox_bytes)),
+            ),
+        ]
+    }
+
+    fn door(&self) -> Vec<MetricFamily> {
+        let refused = Refused::ALL
+            .map(|reason| (vec![label("reason", reason.as_str())], self.gate.refusals.get(reason)));
+        vec![
+            counter(
+                "roomcast_connections_refused_total",
+                "Connections that were turned away before their first request.",
+                refused.into(),
+            ),
+            gauge(
+                "roomcast_certificate_expiry_seconds",
+                "When the first certificate of the public listener expires, in seconds since 1970; 0 without TLS.",
+                one(self.gate.tls.as_ref().map_or(0, Tls::expiry_s)),
             ),
         ]
     }

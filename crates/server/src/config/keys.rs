@@ -46,6 +46,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How often peers are pinged; one that is silent for two intervals is closed.\nRead at start only.",
     ),
     key(
+        "tls.certificates",
+        Kind::Texts,
+        "[]",
+        "server.listen speaks TLS with these: \"chain.pem:key.pem\", or one file that holds both. A client gets the one\nthat has the name it asks for, else the first. Read again when the files change. Empty: no TLS.",
+    ),
+    key(
         "admin.listen",
         Kind::Address,
         "\"127.0.0.1:9090\"",

@@ -116,8 +116,9 @@ impl Raw {
         self.errors.push(ConfigError { place, message });
     }
 
-    pub(crate) fn get(&self, path: &str) -> Option<&Sourced> {
-        self.values.get(path)
+    /// Where a setting was set.
+    pub(crate) fn place(&self, path: &str) -> String {
+        self.values.get(path).map_or_else(|| "default".to_owned(), |sourced| sourced.place.clone())
     }
 
     /// Every path that was set, with its key.

@@ -8,7 +8,7 @@ use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::{Namespace, Namespaces, PublishRule, Settings};
-use roomcast_transport::HttpSettings;
+use roomcast_transport::{HttpSettings, TlsFiles};
 
 use super::keys::{DEFAULT_NAMESPACE, KEYS, NAMESPACE_KEYS};
 use super::raw::{ConfigError, Raw, namespace_option};
@@ -18,6 +18,8 @@ use super::value::{Value, Written};
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) admin_listen: SocketAddr,
     /// Empty for none.
     pub(crate) admin_key: String,
@@ -67,14 +69,14 @@ impl Config {
     }
 }
 
-struct Reader {
+pub(super) struct Reader {
     values: HashMap<String, Value>,
-    errors: Vec<(String, String)>,
+    pub(super) errors: Vec<(String, String)>,
 }
 
 impl Reader {
     fn config(&mut self, raw: &Raw) -> Option<Config> {
-        let place = |path: &str| raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
+        let place = |path: &str| raw.place(path);
         let timeout = self.duration("broker.timeout");
         let redis = match &*self.text("broker.url") {
             "" => None,
@@ -92,6 +94,7 @@ impl Reader {
         }
         let config = Config {
             listen: self.address("server.listen"),
+            tls: self.tls("tls.certificates", raw),
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
@@ -179,14 +182,14 @@ impl Reader {
         key.kind.read(&default(key.default)).unwrap_or_else(|error| panic!("default of {path}: {error}"))
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         match self.value(path) {
             Value::Text(text) => text,
             other => panic!("{path} is a text in the table of keys, not {other:?}"),
         }
     }
 
-    fn texts(&self, path: &str) -> Vec<String> {
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
         match self.value(path) {
             Value::Texts(texts) => texts,
             other => panic!("{path} is a list in the table of keys, not {other:?}"),

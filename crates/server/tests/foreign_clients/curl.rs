@@ -76,8 +76,13 @@ pub(crate) struct CurlStream {
 impl CurlStream {
     /// Opens a stream and reads its `connected`.
     pub(crate) fn open(port: u16, target: &str, options: &[&str]) -> Self {
+        Self::open_url(&format!("http://127.0.0.1:{port}{target}"), options)
+    }
+
+    /// The same, wherever it is.
+    pub(crate) fn open_url(url: &str, options: &[&str]) -> Self {
         let mut command = curl();
-        command.args(["-N", "-i"]).args(options).arg(format!("http://127.0.0.1:{port}{target}"));
+        command.args(["-N", "-i"]).args(options).arg(url);
         let mut program = Program::start(command);
         let status_line = program.line().trim().to_owned();
         let head: Vec<_> =
@@ -116,7 +121,7 @@ impl CurlStream {
     }
 }
 
-fn curl() -> Command {
+pub(crate) fn curl() -> Command {
     let mut command = Command::new("curl");
     // No configuration of whoever runs the tests, no progress, but errors; no proxy before loopback.
     command.args(["-q", "-sS", "--noproxy", "*", "-H", "Expect:"]);

@@ -17,4 +17,5 @@ mod program;
 mod resume;
 mod sockets;
 mod streams;
+mod tls;
 mod tutorials;
