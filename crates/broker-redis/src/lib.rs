@@ -21,8 +21,10 @@ mod library;
 mod link;
 mod probes;
 mod resp;
+mod socket;
 mod stream;
 mod subscriptions;
+mod tls;
 mod wishes;
 
 use std::future::Future;
@@ -36,6 +38,7 @@ use roomcast_protocol::{Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
 pub use inspect::{ServerReport, inspect};
+pub use tls::RedisTlsFiles;
 
 use channels::Channels;
 use commands::Commands;

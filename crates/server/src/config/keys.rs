@@ -67,8 +67,27 @@ pub(crate) const KEYS: &[Key] = &[
         "broker.url",
         Kind::Text,
         "\"\"",
-        "How nodes reach each other: redis://[user:password@]host:port[/database].\nEmpty: an embedded broker in memory, for one node.",
+        "How nodes reach each other: redis://[user:password@]host:port[/database], rediss:// with TLS.\nEmpty: an embedded broker in memory, for one node.",
     ),
+    key(
+        "broker.password_file",
+        Kind::Text,
+        "\"\"",
+        "A file whose first line is the password, instead of one in broker.url.",
+    ),
+    key(
+        "broker.tls.ca",
+        Kind::Text,
+        "\"\"",
+        "PEM file with the authorities that Redis' certificate must come from. Empty: those of the operating system.",
+    ),
+    key(
+        "broker.tls.certificate",
+        Kind::Text,
+        "\"\"",
+        "PEM files that this node shows to Redis, where Redis asks for a client certificate.",
+    ),
+    key("broker.tls.key", Kind::Text, "\"\"", "Both or none."),
     key(
         "broker.prefix",
         Kind::Text,

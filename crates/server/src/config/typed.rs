@@ -77,17 +77,6 @@ pub(super) struct Reader {
 impl Reader {
     fn config(&mut self, raw: &Raw) -> Option<Config> {
         let place = |path: &str| raw.place(path);
-        let timeout = self.duration("broker.timeout");
-        let redis = match &*self.text("broker.url") {
-            "" => None,
-            url => match RedisConfig::new(url, &self.text("broker.prefix"), timeout) {
-                Ok(redis) => Some(redis),
-                Err(error) => {
-                    self.errors.push((place("broker.url"), format!("broker.url: {error}")));
-                    None
-                }
-            },
-        };
         if self.text("broker.prefix").is_empty() {
             let message = "broker.prefix must not be empty: it keeps rooms apart from other channels";
             self.errors.push((place("broker.prefix"), message.to_owned()));
@@ -99,7 +88,7 @@ impl Reader {
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
             connections_max: self.number("limits.connections"),
-            redis,
+            redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
             log_level: self.text("log.level"),
             log_format: if self.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -203,7 +192,7 @@ impl Reader {
         }
     }
 
-    fn duration(&self, path: &str) -> Duration {
+    pub(super) fn duration(&self, path: &str) -> Duration {
         match self.value(path) {
             Value::Duration(duration) => duration,
             other => panic!("{path} is a duration in the table of keys, not {other:?}"),

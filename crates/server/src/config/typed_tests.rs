@@ -94,3 +94,35 @@ fn openness_beyond_loopback_has_to_be_said() {
     assert!(read("server.listen = \"[::1]:80\"\n", &[]).is_ok());
     assert!(read("server.listen = \"[::]:80\"\n", &[]).is_err());
 }
+
+#[test]
+fn files_are_looked_at_before_anything_starts() {
+    let cases = [
+        ("[tls]\ncertificates = [\"a.pem:\"]", "roomcast.toml:2: tls.certificates: write"),
+        (
+            "[tls]\ncertificates = [\"/nowhere.pem\"]",
+            "roomcast.toml:2: tls.certificates: /nowhere.pem cannot be read",
+        ),
+        (
+            "[broker]\nurl = \"redis://h\"\ntls.ca = \"/nowhere.pem\"",
+            "roomcast.toml:3: broker.tls.ca: broker.tls has no effect",
+        ),
+        (
+            "[broker]\nurl = \"rediss://h\"\n[broker.tls]\nca = \"/nowhere.pem\"",
+            "roomcast.toml:4: broker.tls.ca: ",
+        ),
+        ("[broker]\nurl = \"rediss://h\"\ntls.certificate = \"/a.pem\"", "set both or none"),
+        (
+            "[broker]\nurl = \"redis://h\"\npassword_file = \"/nowhere\"",
+            "roomcast.toml:3: broker.password_file: ",
+        ),
+        ("[broker]\nurl = \"rediss://h/#insecure\"", "roomcast.toml:2: broker.url: #insecure"),
+    ];
+    for (toml, expected) in cases {
+        let errors = read(toml, &[]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].contains(expected), "{expected:?} is not in {errors:#?}");
+    }
+    let environment = [("ROOMCAST_BROKER__TLS__CA", "/nowhere.pem"), ("ROOMCAST_BROKER__URL", "rediss://h")];
+    assert!(read("", &environment).unwrap_err()[0].starts_with("ROOMCAST_BROKER__TLS__CA: "));
+}
