@@ -13,7 +13,7 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::Settings;
-use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Refusals, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -50,7 +50,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
     let tls = certificates::load("public", config.tls.as_ref())?;
-    let gate = Arc::new(Gate { tls, refusals: Refusals::default() });
+    let gate = Arc::new(Gate::new(tls));
     let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
     let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
     let (address, admin_address) = (acceptor.address(), admin.address());
@@ -110,7 +110,13 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
     tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
-    let acceptor = tokio::spawn(acceptor.run(core_queues, gate, connections_max, accepting.clone()));
+    let acceptor = tokio::spawn(acceptor.run(
+        core_queues,
+        gate,
+        Arc::clone(&replaceable.http),
+        connections_max,
+        accepting.clone(),
+    ));
 
     announce(&config, address, admin_address);
     tokio::select! {

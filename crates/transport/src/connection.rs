@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{Future, pending};
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,21 +27,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::acceptor::{Accepted, Place};
-use crate::gate::Gate;
+use crate::acceptor::Accepted;
+use crate::client::Client;
+use crate::gate::{Gate, GateSettings};
+use crate::held::Held;
 use crate::limits::{
-    FIRST_BYTES_LIMIT, HEAD_BYTES_MAX, HEAD_LIMIT, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
-    TLS_SEND_BYTES_MAX,
+    HEAD_BYTES_MAX, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
 use crate::refusal::Refused;
-use crate::router;
 use crate::tls::Tls;
+use crate::{proxy_protocol, router};
 
 /// What an operator decides about HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// Origins whose pages may use the service; `*` for any.
     pub origins: Vec<String>,
+    /// Who is let in, and how fast they have to be.
+    pub gate: GateSettings,
 }
 
 /// What the connections of one core share.
@@ -71,18 +75,42 @@ pub async fn serve(
 }
 
 async fn connection(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { stream, place } = accepted;
+    let Accepted { stream, peer, place, counted } = accepted;
+    let GateSettings { first_byte, proxy_protocol, .. } = context.http.load().gate;
+    let begin = Begin {
+        deadline: Instant::now() + first_byte,
+        client: Client(peer),
+        held: Held::new(place, counted),
+    };
     let heartbeat = context.core.settings().heartbeat;
-    let place = Arc::new(place);
-    let deadline = Instant::now() + FIRST_BYTES_LIMIT;
-    let served = match (prepare(stream, heartbeat), &context.gate.tls) {
-        (Ok(stream), None) => serve_plain(stream, &context, &place, deadline).await,
-        // Boxed, so that plain connections do not hold what TLS needs.
-        (Ok(stream), Some(tls)) => Box::pin(serve_tls(stream, tls, &context, &place, deadline)).await,
-        (Err(error), _) => Err(error.into()),
+    let served = match prepare(stream, heartbeat) {
+        // Boxed, so that plain connections do not hold what the others need.
+        Ok(stream) if proxy_protocol => Box::pin(serve_proxied(stream, begin, &context)).await,
+        Ok(stream) if context.gate.tls.is_some() => Box::pin(serve_tls(stream, begin, &context)).await,
+        Ok(stream) => serve_plain(stream, begin, &context).await,
+        Err(error) => Err(error.into()),
     };
     if let Err(error) = served {
-        debug!(error, "a connection ended early");
+        debug!(%peer, error, "a connection ended early");
+    }
+}
+
+/// How a connection begins.
+struct Begin {
+    /// When its first byte of HTTP must be there.
+    deadline: Instant,
+    client: Client,
+    held: Held,
+}
+
+impl Begin {
+    /// The same for the client that a proxy speaks for.
+    fn of(self, client: IpAddr, context: &Context) -> Result<Self, Refused> {
+        let held = match context.gate.enter(client, &context.http.load().gate)? {
+            Some(counted) => self.held.counted(counted),
+            None => self.held,
+        };
+        Ok(Self { client: Client(client), held, ..self })
     }
 }
 
@@ -96,26 +124,38 @@ fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-async fn serve_plain(
-    stream: TcpStream,
-    context: &Rc<Context>,
-    place: &Arc<Place>,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    match timeout_at(deadline, speaks_http2(&stream)).await?? {
-        true => serve_http2(stream, context, place).await,
-        false => serve_http1(stream, context, place).await,
+/// A connection through a proxy that says in the first bytes whose it is. The acceptor has
+/// seen to it that the proxy is trusted.
+async fn serve_proxied(mut stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    let header = timeout_at(begin.deadline, proxy_protocol::read(&mut stream)).await;
+    let admitted = match header {
+        Ok(Ok(Some(address))) => begin.of(address.to_canonical(), context),
+        Ok(Ok(None)) => Ok(begin),
+        Ok(Err(_)) | Err(_) => Err(Refused::Proxy),
+    };
+    match admitted {
+        Ok(begin) if context.gate.tls.is_some() => serve_tls(stream, begin, context).await,
+        Ok(begin) => serve_plain(stream, begin, context).await,
+        Err(reason) => {
+            context.gate.refusals.count(reason);
+            if context.gate.tls.is_none() {
+                let _ = stream.try_write(reason.answer());
+            }
+            Ok(())
+        }
     }
 }
 
-async fn serve_tls(
-    stream: TcpStream,
-    tls: &Tls,
-    context: &Rc<Context>,
-    place: &Arc<Place>,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    let shaken = timeout_at(deadline, shake_hands(stream, tls)).await.map_err(Failure::from);
+async fn serve_plain(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    match timeout_at(begin.deadline, speaks_http2(&stream)).await?? {
+        true => serve_http2(stream, &begin, context).await,
+        false => serve_http1(stream, &begin, context).await,
+    }
+}
+
+async fn serve_tls(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    let Some(tls) = &context.gate.tls else { return Ok(()) };
+    let shaken = timeout_at(begin.deadline, shake_hands(stream, tls)).await.map_err(Failure::from);
     let stream = match shaken.and_then(|stream| Ok(stream?)) {
         Ok(Some(stream)) => Box::new(stream),
         Ok(None) => return Ok(()),
@@ -125,8 +165,8 @@ async fn serve_tls(
         }
     };
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => serve_http2(stream, context, place).await,
-        _ => serve_http1(stream, context, place).await,
+        Some(b"h2") => serve_http2(stream, &begin, context).await,
+        _ => serve_http1(stream, &begin, context).await,
     }
 }
 
@@ -169,14 +209,14 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1<S>(stream: S, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure>
+async fn serve_http1<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
+    let service = service_fn(|request| router::answer(marked(request, begin), Rc::clone(context)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(context.http.load().gate.headers)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -189,15 +229,16 @@ where
     Ok(connection.await?)
 }
 
-async fn serve_http2<S>(stream: S, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure>
+async fn serve_http2<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let heartbeat = context.core.settings().heartbeat;
+    let patience = context.http.load().gate.headers;
     let asked = Cell::new(false);
     let service = service_fn(|request| {
         asked.set(true);
-        router::answer(with_place(request, place), Rc::clone(context))
+        router::answer(marked(request, begin), Rc::clone(context))
     });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
@@ -211,7 +252,7 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         result = &mut connection => return Ok(result?),
-        () = no_request(&asked) => return Err("no request came over HTTP/2 in time".into()),
+        () = no_request(&asked, patience) => return Err("no request came over HTTP/2 in time".into()),
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
@@ -219,16 +260,17 @@ where
 
 /// Ends when the first request is overdue. Until the client's first frames are there, nothing else
 /// ends an HTTP/2 connection: its pings begin after them.
-async fn no_request(asked: &Cell<bool>) {
-    sleep(HEAD_LIMIT).await;
+async fn no_request(asked: &Cell<bool>, patience: Duration) {
+    sleep(patience).await;
     if asked.get() {
         pending::<()>().await;
     }
 }
 
-/// A WebSocket outlives the HTTP connection that it came by, and keeps its place.
-fn with_place(mut request: Request<Incoming>, place: &Arc<Place>) -> Request<Incoming> {
-    request.extensions_mut().insert(Arc::clone(place));
+/// Each request knows whose it is and what it takes up.
+fn marked(mut request: Request<Incoming>, begin: &Begin) -> Request<Incoming> {
+    request.extensions_mut().insert(begin.client);
+    request.extensions_mut().insert(begin.held.clone());
     request
 }
 

@@ -2,16 +2,6 @@
 
 use std::time::Duration;
 
-/// From accepting a connection to its first bytes; a TLS handshake has to be through by then.
-pub(crate) const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(10);
-
-/// For the whole head of a request, and for an idle connection to send the next one. Over HTTP/2,
-/// for the first request of the connection.
-pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(15);
-
-/// For the whole body of a request.
-pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(15);
-
 /// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
 pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 

@@ -46,6 +46,18 @@ pub(crate) const KEYS: &[Key] = &[
         "How often peers are pinged; one that is silent for two intervals is closed.\nRead at start only.",
     ),
     key(
+        "server.trusted_proxies",
+        Kind::Texts,
+        "[]",
+        "Addresses or networks of proxies, such as \"10.0.0.0/8\", whose word about the client's address is taken:\nX-Forwarded-For, and the PROXY protocol where it is required.",
+    ),
+    key(
+        "server.proxy_protocol",
+        Kind::Choice(&["off", "required"]),
+        "\"off\"",
+        "\"required\": every connection begins with a PROXY header, version 1 or 2, and comes from a trusted proxy.",
+    ),
+    key(
         "tls.certificates",
         Kind::Texts,
         "[]",
@@ -123,6 +135,42 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Number { min: 0, max: 100_000_000 },
         "0",
         "Connections of this node. 0: as many as the file descriptor limit allows.\nRead at start only.",
+    ),
+    key(
+        "limits.connections_per_address",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "0",
+        "Connections of one client address (of a /64 in IPv6); more are answered with 429. 0: any number,\nbecause whole offices, and proxies that are not listed above, come from one address.",
+    ),
+    key(
+        "limits.handshakes_per_second",
+        Kind::Number { min: 0, max: 10_000_000 },
+        "5000",
+        "Connections that are taken in a second; more are answered with 503. 0: any number.",
+    ),
+    key(
+        "limits.handshakes_burst",
+        Kind::Number { min: 1, max: 10_000_000 },
+        "20000",
+        "Connections that are taken at once after a quiet time, as when another node has gone.",
+    ),
+    key(
+        "limits.first_byte",
+        Kind::Duration { min_ms: 100, max_ms: 600_000 },
+        "\"10s\"",
+        "From the connection to the first byte of a request; PROXY header and TLS handshake are through by then.",
+    ),
+    key(
+        "limits.headers",
+        Kind::Duration { min_ms: 100, max_ms: 600_000 },
+        "\"15s\"",
+        "For the whole head of a request, and for an idle connection to send the next one.",
+    ),
+    key(
+        "limits.body",
+        Kind::Duration { min_ms: 100, max_ms: 600_000 },
+        "\"15s\"",
+        "For the whole body of a request.",
     ),
     key(
         "limits.outbox_bytes",

@@ -1,9 +1,11 @@
 //! Settings of listeners and of the connection to Redis that are more than one value.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use roomcast_broker_redis::{ConfigError as RedisError, RedisConfig, RedisTlsFiles};
-use roomcast_transport::{CertificateFiles, Tls, TlsFiles};
+use roomcast_transport::{CertificateFiles, GateSettings, Tls, TlsFiles};
 
 use super::raw::Raw;
 use super::typed::Reader;
@@ -60,4 +62,43 @@ impl Reader {
         let blamed = if ca.is_some() { "broker.tls.ca" } else { "broker.tls.certificate" };
         redis.with_tls(RedisTlsFiles { ca, identity }).map_err(|error| (blamed, error))
     }
+
+    /// Who is let in, and how fast.
+    pub(super) fn gate(&mut self, raw: &Raw) -> GateSettings {
+        let path = "server.trusted_proxies";
+        let mut trusted_proxies = Vec::new();
+        for text in self.texts(path) {
+            match network(&text) {
+                Some(network) => trusted_proxies.push(network),
+                None => {
+                    let message = format!(
+                        "{path}: {text:?} is no address; write one such as \"10.0.0.7\", or a network such as \"10.0.0.0/8\""
+                    );
+                    self.errors.push((raw.place(path), message));
+                }
+            }
+        }
+        let proxy_protocol = self.text("server.proxy_protocol") == "required";
+        if proxy_protocol && self.texts(path).is_empty() {
+            let message =
+                "server.proxy_protocol lets in nobody but server.trusted_proxies, and there are none";
+            self.errors.push((raw.place("server.proxy_protocol"), message.to_owned()));
+        }
+        GateSettings {
+            per_address_max: self.number("limits.connections_per_address"),
+            handshakes_per_s: self.number("limits.handshakes_per_second"),
+            handshakes_burst: self.number("limits.handshakes_burst"),
+            first_byte: self.duration("limits.first_byte"),
+            headers: self.duration("limits.headers"),
+            body: self.duration("limits.body"),
+            trusted_proxies,
+            proxy_protocol,
+        }
+    }
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| Some(text.parse::<IpAddr>().ok()?.to_canonical().into()))
 }

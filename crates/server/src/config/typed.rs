@@ -100,7 +100,7 @@ impl Reader {
                 rooms_per_connection: self.number("limits.rooms_per_connection"),
                 namespaces: self.namespaces(),
             },
-            http: HttpSettings { origins: self.texts("cors.origins") },
+            http: HttpSettings { origins: self.texts("cors.origins"), gate: self.gate(raw) },
         };
         let needed = config.session.namespaces.max_message_bytes() + ENVELOPE_BYTES_MAX;
         if config.session.outbox_bytes < needed {
@@ -185,7 +185,7 @@ impl Reader {
         }
     }
 
-    fn number(&self, path: &str) -> usize {
+    pub(super) fn number(&self, path: &str) -> usize {
         match self.value(path) {
             Value::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
             other => panic!("{path} is a number in the table of keys, not {other:?}"),

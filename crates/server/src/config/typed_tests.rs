@@ -126,3 +126,16 @@ fn files_are_looked_at_before_anything_starts() {
     let environment = [("ROOMCAST_BROKER__TLS__CA", "/nowhere.pem"), ("ROOMCAST_BROKER__URL", "rediss://h")];
     assert!(read("", &environment).unwrap_err()[0].starts_with("ROOMCAST_BROKER__TLS__CA: "));
 }
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let toml = "server.trusted_proxies = [\"10.0.0.0/8\", \"::1\", \"::ffff:192.0.2.1\"]\nserver.proxy_protocol = \"required\"";
+    let gate = read(toml, &[]).unwrap().http.gate;
+    let networks: Vec<_> = gate.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
+    assert!(gate.proxy_protocol);
+    let errors = read("server.trusted_proxies = [\"proxy.example\", \"10.0.0.0/33\"]", &[]).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    let errors = read("server.proxy_protocol = \"required\"", &[]).unwrap_err();
+    assert!(errors[0].contains("lets in nobody"), "{errors:#?}");
+}

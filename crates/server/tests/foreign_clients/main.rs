@@ -14,6 +14,7 @@ mod fan_out;
 mod http2;
 mod limits;
 mod program;
+mod proxies;
 mod resume;
 mod sockets;
 mod streams;
