@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics};
-use crate::certificates::{self, Renewal};
+use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError};
 use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
@@ -37,7 +37,8 @@ struct Replaceable {
     settings: Arc<ArcSwap<Settings>>,
     http: Arc<ArcSwap<HttpSettings>>,
     retention: SharedRetention,
-    certificates: Arc<Renewal<Arc<Gate>>>,
+    certificates: Option<Arc<Renewal>>,
+    admin_certificates: Option<Arc<Renewal>>,
 }
 
 /// Runs a node until it is told to end.
@@ -49,8 +50,10 @@ pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
 async fn run(config: Config, reload: &Reload) -> Result<()> {
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
-    let tls = certificates::load("public", config.tls.as_ref())?;
-    let gate = Arc::new(Gate::new(tls));
+    let certificates = Renewal::start("public", config.tls.as_ref())?;
+    let admin_certificates = Renewal::start("admin", config.admin_tls.as_ref())?;
+    let gate = Arc::new(Gate::new(certificates.as_ref().map(|renewal| renewal.tls())));
+    let admin_tls = admin_certificates.as_ref().map(|renewal| renewal.tls());
     let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
     let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
     let (address, admin_address) = (acceptor.address(), admin.address());
@@ -73,13 +76,9 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
         http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
         retention,
-        certificates: Arc::new(Renewal::new(
-            "public",
-            config.tls.clone().unwrap_or_default(),
-            Arc::clone(&gate),
-        )),
+        certificates,
+        admin_certificates,
     };
-    tokio::spawn(Arc::clone(&replaceable.certificates).watch());
     let shared = Shared {
         node,
         started,
@@ -103,12 +102,12 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate))
+    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate), admin_tls.clone())
         .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
-    tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
+    tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let acceptor = tokio::spawn(acceptor.run(
         core_queues,
@@ -142,7 +141,15 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
                 replaceable.retention.store(Arc::new(config.session.namespaces.retention()));
                 replaceable.settings.store(Arc::new(config.session));
                 replaceable.http.store(Arc::new(config.http));
-                replaceable.certificates.replace(config.tls);
+                let listeners = [
+                    (&replaceable.certificates, config.tls),
+                    (&replaceable.admin_certificates, config.admin_tls),
+                ];
+                for (renewal, files) in listeners {
+                    if let (Some(renewal), Some(files)) = (renewal, files) {
+                        renewal.replace(files);
+                    }
+                }
                 info!(
                     "configuration loaded anew: origins, limits, namespaces and certificates hold from now on"
                 );
@@ -233,14 +240,14 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
         Some(redis) => format!("Redis at {}", redis.address()),
         None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
     };
-    let s = if config.tls.is_some() { "s" } else { "" };
+    let [s, admin_s] = [&config.tls, &config.admin_tls].map(|tls| if tls.is_some() { "s" } else { "" });
     println!(
         "roomcast {} is listening\n\
          \n\
          \x20 WebSocket   ws{s}://{address}/ws?room=hello\n\
          \x20 SSE         http{s}://{address}/sse?room=hello\n\
          \x20 publish     http{s}://{address}/rooms/hello/messages\n\
-         \x20 admin       http://{admin}/metrics  /readyz\n\
+         \x20 admin       http{admin_s}://{admin}/metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
          Try it in two terminals:\n\

@@ -8,41 +8,43 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use roomcast_transport::{Gate, Tls, TlsError, TlsFiles};
+use roomcast_transport::{Tls, TlsError, TlsFiles};
 use tracing::{error, info, warn};
 
 /// How often the files are looked at: a few calls of `stat(2)`.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The TLS of a listener and the files it is made from.
-pub(crate) struct Renewal<T> {
+pub(crate) struct Renewal {
     listener: &'static str,
     files: ArcSwap<TlsFiles>,
-    target: T,
-}
-
-/// Something that has TLS which can be replaced.
-pub(crate) trait HasTls {
-    fn tls(&self) -> Option<&Tls>;
-}
-
-impl HasTls for Arc<Gate> {
-    fn tls(&self) -> Option<&Tls> {
-        self.tls.as_ref()
-    }
+    tls: Arc<Tls>,
 }
 
 /// What tells one version of a file from the next: device and inode, length, time of change in ns.
 type Version = Option<(u64, u64, u64, i64, i64)>;
 
-impl<T: HasTls> Renewal<T> {
-    pub(crate) fn new(listener: &'static str, files: TlsFiles, target: T) -> Self {
-        Self { listener, files: ArcSwap::from_pointee(files), target }
+impl Renewal {
+    /// Loads what a listener needs and watches the files from then on; `None` for one without TLS.
+    pub(crate) fn start(
+        listener: &'static str,
+        files: Option<&TlsFiles>,
+    ) -> Result<Option<Arc<Self>>, TlsError> {
+        let Some(files) = files else { return Ok(None) };
+        let seen = versions(files);
+        let tls = Arc::new(Tls::load(files)?);
+        warn_of_end(listener, &tls);
+        let renewal = Arc::new(Self { listener, files: ArcSwap::from_pointee(files.clone()), tls });
+        tokio::spawn(Arc::clone(&renewal).watch(seen));
+        Ok(Some(renewal))
+    }
+
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.tls)
     }
 
     /// Looks at the files for as long as the node lives.
-    pub(crate) async fn watch(self: Arc<Self>) {
-        let mut seen = versions(&self.files.load());
+    async fn watch(self: Arc<Self>, mut seen: Vec<Version>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let files = self.files.load_full();
@@ -56,33 +58,21 @@ impl<T: HasTls> Renewal<T> {
     }
 
     /// Reads these files, and watches them from now on.
-    pub(crate) fn replace(&self, files: Option<TlsFiles>) {
-        let Some(files) = files.filter(|_| self.target.tls().is_some()) else {
-            return;
-        };
+    pub(crate) fn replace(&self, files: TlsFiles) {
         self.read(&files);
         self.files.store(Arc::new(files));
     }
 
     fn read(&self, files: &TlsFiles) {
-        let Some(tls) = self.target.tls() else { return };
         let listener = self.listener;
-        match tls.reload(files) {
+        match self.tls.reload(files) {
             Ok(()) => {
                 info!(listener, "certificates loaded anew; connections that stand keep theirs");
-                warn_of_end(listener, tls);
+                warn_of_end(listener, &self.tls);
             }
             Err(error) => error!(listener, %error, "new certificates cannot be used; the old ones stay"),
         }
     }
-}
-
-/// Loads the TLS of a listener for the first time.
-pub(crate) fn load(listener: &'static str, files: Option<&TlsFiles>) -> Result<Option<Tls>, TlsError> {
-    let Some(files) = files else { return Ok(None) };
-    let tls = Tls::load(files)?;
-    warn_of_end(listener, &tls);
-    Ok(Some(tls))
 }
 
 fn warn_of_end(listener: &'static str, tls: &Tls) {

@@ -38,7 +38,7 @@ pub struct GateSettings {
 #[derive(Debug, Default)]
 pub struct Gate {
     /// `None`: connections are plain.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Tls>>,
     /// Connections that were turned away.
     pub refusals: Refusals,
     addresses: Arc<Addresses>,
@@ -46,7 +46,7 @@ pub struct Gate {
 
 impl Gate {
     /// A door with or without TLS.
-    pub fn new(tls: Option<Tls>) -> Self {
+    pub fn new(tls: Option<Arc<Tls>>) -> Self {
         Self { tls, ..Self::default() }
     }
 

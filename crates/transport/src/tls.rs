@@ -23,7 +23,8 @@ use crate::certificates::Certificates;
 const CERTIFICATES_MAX: usize = 256;
 
 /// What clients may speak behind TLS (RFC 7301), the better one first.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const HTTP2_TOO: &[&[u8]] = &[b"h2", b"http/1.1"];
+const HTTP1_ONLY: &[&[u8]] = &[b"http/1.1"];
 
 /// Where a certificate, with its chain, and its key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct TlsFiles {
     pub certificates: Vec<CertificateFiles>,
     /// PEM; clients must show a certificate of one of these authorities. None: clients show nothing.
     pub client_ca: Option<PathBuf>,
+    /// Whether the listener speaks HTTP/2 too.
+    pub http2: bool,
 }
 
 impl TlsFiles {
@@ -148,7 +151,8 @@ fn server_config(
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
-    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    let protocols = if files.http2 { HTTP2_TOO } else { HTTP1_ONLY };
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     // Clients that come back carry their session themselves, in a ticket whose key changes every six
     // hours: nothing is kept for them here, however many there are. No early data: it can be replayed.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| failed(&error))?;

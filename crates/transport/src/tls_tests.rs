@@ -36,7 +36,7 @@ fn make(name: &str, end: i32) -> (String, String) {
 }
 
 fn files(certificate: PathBuf, key: PathBuf) -> TlsFiles {
-    TlsFiles { certificates: vec![CertificateFiles { certificate, key }], client_ca: None }
+    TlsFiles { certificates: vec![CertificateFiles { certificate, key }], ..TlsFiles::default() }
 }
 
 #[test]

@@ -24,10 +24,18 @@ impl Metrics {
         hub: Arc<HubStatus>,
         broker: Arc<dyn Broker>,
         gate: Arc<Gate>,
+        admin_tls: Option<Arc<Tls>>,
     ) -> prometheus::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        registry.register(Box::new(Node { shards, hub, broker, gate, description: description()? }))?;
+        registry.register(Box::new(Node {
+            shards,
+            hub,
+            broker,
+            gate,
+            admin_tls,
+            description: description()?,
+        }))?;
         Ok(Self { registry })
     }
 
@@ -47,6 +55,7 @@ struct Node {
     hub: Arc<HubStatus>,
     broker: Arc<dyn Broker>,
     gate: Arc<Gate>,
+    admin_tls: Option<Arc<Tls>>,
     description: Desc,
 }
 
@@ -113,6 +122,9 @@ impl Node {
     fn door(&self) -> Vec<MetricFamily> {
         let refused = Refused::ALL
             .map(|reason| (vec![label("reason", reason.as_str())], self.gate.refusals.get(reason)));
+        let expiries = [("public", &self.gate.tls), ("admin", &self.admin_tls)].map(|(listener, tls)| {
+            (vec![label("listener", listener)], tls.as_ref().map_or(0, |tls| tls.expiry_s()))
+        });
         vec![
             counter(
                 "roomcast_connections_refused_total",
@@ -121,8 +133,8 @@ impl Node {
             ),
             gauge(
                 "roomcast_certificate_expiry_seconds",
-                "When the first certificate of the public listener expires, in seconds since 1970; 0 without TLS.",
-                one(self.gate.tls.as_ref().map_or(0, Tls::expiry_s)),
+                "When the first certificate of a listener expires, in seconds since 1970; 0 without TLS.",
+                expiries.into(),
             ),
         ]
     }

@@ -76,6 +76,18 @@ pub(crate) const KEYS: &[Key] = &[
         "Bearer token for /api and /drain from other machines. Empty: from this machine only.\nRead at start only.",
     ),
     key(
+        "admin.tls.certificates",
+        Kind::Texts,
+        "[]",
+        "admin.listen speaks TLS with these, written as tls.certificates. Empty: no TLS.",
+    ),
+    key(
+        "admin.tls.client_ca",
+        Kind::Text,
+        "\"\"",
+        "PEM file with authorities: whoever asks anything of admin.listen, /livez and /readyz too, must show a\ncertificate of one of them. Empty: nobody has to.",
+    ),
+    key(
         "broker.url",
         Kind::Text,
         "\"\"",

@@ -11,10 +11,16 @@ use super::raw::Raw;
 use super::typed::Reader;
 
 impl Reader {
-    /// The files of a listener's TLS, read once to see whether they can be used.
-    pub(super) fn tls(&mut self, path: &str, raw: &Raw) -> Option<TlsFiles> {
+    /// The files of a listener's TLS, read once to see whether they can be used. `client_ca` is the setting of
+    /// the admin listener, which speaks HTTP/1.1 only.
+    pub(super) fn tls(&mut self, path: &str, client_ca: Option<&str>, raw: &Raw) -> Option<TlsFiles> {
+        let ca = client_ca.and_then(|setting| Some((setting, self.file(setting)?)));
         let texts = self.texts(path);
         if texts.is_empty() {
+            if let Some((setting, _)) = ca {
+                let message = format!("{setting} has no effect without {path}");
+                self.errors.push((raw.place(setting), message));
+            }
             return None;
         }
         let certificates: Option<Vec<_>> = texts.iter().map(|text| CertificateFiles::parse(text)).collect();
@@ -23,11 +29,17 @@ impl Reader {
             self.errors.push((raw.place(path), message));
             return None;
         };
-        let files = TlsFiles { certificates, client_ca: None };
+        let files =
+            TlsFiles { certificates, client_ca: ca.map(|(_, file)| file), http2: client_ca.is_none() };
         if let Err(error) = Tls::load(&files) {
             self.errors.push((raw.place(path), format!("{path}: {error}")));
         }
         Some(files)
+    }
+
+    /// The path in a setting; `None` where it is empty.
+    fn file(&self, setting: &str) -> Option<PathBuf> {
+        Some(PathBuf::from(self.text(setting))).filter(|file| !file.as_os_str().is_empty())
     }
 
     /// How to reach Redis; `None` for the embedded broker.
@@ -42,15 +54,13 @@ impl Reader {
 
     /// On an error, the setting that is the cause.
     fn read_redis(&self, url: &str) -> Result<RedisConfig, (&'static str, RedisError)> {
-        let file =
-            |path: &str| Some(PathBuf::from(self.text(path))).filter(|file| !file.as_os_str().is_empty());
         let redis = RedisConfig::new(url, &self.text("broker.prefix"), self.duration("broker.timeout"))
             .map_err(|error| ("broker.url", error))?;
-        let redis = match file("broker.password_file") {
+        let redis = match self.file("broker.password_file") {
             Some(path) => redis.with_password_file(&path).map_err(|error| ("broker.password_file", error))?,
             None => redis,
         };
-        let identity = match (file("broker.tls.certificate"), file("broker.tls.key")) {
+        let identity = match (self.file("broker.tls.certificate"), self.file("broker.tls.key")) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => {
@@ -58,7 +68,7 @@ impl Reader {
                 return Err(("broker.tls.certificate", RedisError::Tls(message)));
             }
         };
-        let ca = file("broker.tls.ca");
+        let ca = self.file("broker.tls.ca");
         let blamed = if ca.is_some() { "broker.tls.ca" } else { "broker.tls.certificate" };
         redis.with_tls(RedisTlsFiles { ca, identity }).map_err(|error| (blamed, error))
     }

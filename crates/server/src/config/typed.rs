@@ -21,6 +21,8 @@ pub(crate) struct Config {
     /// `None` for plain connections.
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) admin_listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) admin_tls: Option<TlsFiles>,
     /// Empty for none.
     pub(crate) admin_key: String,
     /// 0 for one a core.
@@ -83,7 +85,8 @@ impl Reader {
         }
         let config = Config {
             listen: self.address("server.listen"),
-            tls: self.tls("tls.certificates", raw),
+            tls: self.tls("tls.certificates", None, raw),
+            admin_tls: self.tls("admin.tls.certificates", Some("admin.tls.client_ca"), raw),
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),

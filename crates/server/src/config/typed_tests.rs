@@ -116,6 +116,7 @@ fn files_are_looked_at_before_anything_starts() {
             "[broker]\nurl = \"redis://h\"\npassword_file = \"/nowhere\"",
             "roomcast.toml:3: broker.password_file: ",
         ),
+        ("[admin.tls]\nclient_ca = \"/ca.pem\"", "roomcast.toml:2: admin.tls.client_ca has no effect"),
         ("[broker]\nurl = \"rediss://h/#insecure\"", "roomcast.toml:2: broker.url: #insecure"),
     ];
     for (toml, expected) in cases {
