@@ -22,8 +22,10 @@ mod link;
 mod presence;
 mod probes;
 mod resp;
+mod socket;
 mod stream;
 mod subscriptions;
+mod tls;
 mod wishes;
 
 use std::future::Future;
@@ -38,6 +40,7 @@ use roomcast_protocol::{Control, Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
 pub use inspect::{ServerReport, inspect};
+pub use tls::RedisTlsFiles;
 
 use channels::Channels;
 use commands::Commands;

@@ -14,12 +14,13 @@ use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::Settings;
 use roomcast_session::auth::Authenticator;
-use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics};
+use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
 use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
@@ -40,6 +41,8 @@ struct Replaceable {
     retention: SharedRetention,
     authenticator: Arc<Authenticator>,
     jwks: watch::Sender<Option<JwksConfig>>,
+    certificates: Option<Arc<Renewal>>,
+    admin_certificates: Option<Arc<Renewal>>,
 }
 
 impl Replaceable {
@@ -51,6 +54,12 @@ impl Replaceable {
         // Keys are fetched anew only where something about it has changed.
         self.jwks
             .send_if_modified(|old| std::mem::replace(old, config.auth.jwks.clone()) != config.auth.jwks);
+        let listeners = [(&self.certificates, config.tls), (&self.admin_certificates, config.admin_tls)];
+        for (renewal, files) in listeners {
+            if let (Some(renewal), Some(files)) = (renewal, files) {
+                renewal.replace(files);
+            }
+        }
     }
 }
 
@@ -63,6 +72,10 @@ pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
 async fn run(config: Config, reload: &Reload) -> Result<()> {
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
+    let certificates = Renewal::start("public", config.tls.as_ref())?;
+    let admin_certificates = Renewal::start("admin", config.admin_tls.as_ref())?;
+    let gate = Arc::new(Gate::new(certificates.as_ref().map(|renewal| renewal.tls())));
+    let admin_tls = admin_certificates.as_ref().map(|renewal| renewal.tls());
     let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
     let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
     let (address, admin_address) = (acceptor.address(), admin.address());
@@ -87,6 +100,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         retention,
         authenticator: Arc::new(Authenticator::new(config.auth.access.clone())),
         jwks: watch::Sender::new(config.auth.jwks.clone()),
+        certificates,
+        admin_certificates,
     };
     tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
     let shared = Shared {
@@ -96,6 +111,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         hub: Arc::clone(&hub),
         settings: Arc::clone(&replaceable.settings),
         http: Arc::clone(&replaceable.http),
+        gate: Arc::clone(&gate),
         drain_window: config.drain_window,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -111,13 +127,20 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker)).context("cannot register metrics")?;
+    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate), admin_tls.clone())
+        .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
-    tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
+    tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
-    let acceptor = tokio::spawn(acceptor.run(core_queues, connections_max, accepting.clone()));
+    let acceptor = tokio::spawn(acceptor.run(
+        core_queues,
+        gate,
+        Arc::clone(&replaceable.http),
+        connections_max,
+        accepting.clone(),
+    ));
 
     announce(&config, address, admin_address);
     tokio::select! {
@@ -142,7 +165,9 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
         match reload() {
             Ok(config) => {
                 replaceable.replace(with_node_name(config));
-                info!("configuration loaded anew: keys, origins, limits and namespaces hold from now on");
+                info!(
+                    "configuration loaded anew: keys, certificates, origins, limits and namespaces hold from now on"
+                );
             }
             Err(errors) => {
                 for problem in errors {
@@ -230,18 +255,19 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
         Some(redis) => format!("Redis at {}", redis.address()),
         None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
     };
+    let [s, admin_s] = [&config.tls, &config.admin_tls].map(|tls| if tls.is_some() { "s" } else { "" });
     println!(
         "roomcast {} is listening\n\
          \n\
-         \x20 WebSocket   ws://{address}/ws?room=hello\n\
-         \x20 SSE         http://{address}/sse?room=hello\n\
-         \x20 publish     http://{address}/rooms/hello/messages\n\
-         \x20 admin       http://{admin}/metrics  /readyz\n\
+         \x20 WebSocket   ws{s}://{address}/ws?room=hello\n\
+         \x20 SSE         http{s}://{address}/sse?room=hello\n\
+         \x20 publish     http{s}://{address}/rooms/hello/messages\n\
+         \x20 admin       http{admin_s}://{admin}/metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
          Try it in two terminals:\n\
-         \x20 curl -N 'http://{address}/sse?room=hello'\n\
-         \x20 curl -d 'hi there' http://{address}/rooms/hello/messages\n",
+         \x20 curl -N 'http{s}://{address}/sse?room=hello'\n\
+         \x20 curl -d 'hi there' http{s}://{address}/rooms/hello/messages\n",
         env!("CARGO_PKG_VERSION"),
     );
 }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod keys;
+mod network;
 mod raw;
 mod typed;
 mod value;

@@ -19,7 +19,7 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Shard, ShardQueues};
 use roomcast_protocol::NodeId;
 use roomcast_session::{Core, Settings, drain};
-use roomcast_transport::{Accepted, HttpSettings, serve};
+use roomcast_transport::{Accepted, Gate, HttpSettings, serve};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<HubStatus>,
     pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) drain_window: Duration,
     /// Clients are asked to leave.
     pub(crate) draining: CancellationToken,
@@ -100,7 +101,8 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiv
 
 async fn run_core(shared: Shared, own: Own) {
     let Own { index, stats, queues, incoming, mut errands } = own;
-    let Shared { node, started, broker, hub, settings, http, drain_window, draining, stopping } = shared;
+    let Shared { node, started, broker, hub, settings, http, gate, drain_window, draining, stopping } =
+        shared;
     let shard = Rc::new(Shard::new(index, stats, queues.requests, started));
     let core = Rc::new(Core::new(index, node, Rc::clone(&shard), broker, hub, settings));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
@@ -128,7 +130,7 @@ async fn run_core(shared: Shared, own: Own) {
             core.stop();
         }
     });
-    serve(core, http, incoming, draining).await;
+    serve(core, http, gate, incoming, draining).await;
 }
 
 /// Runs `work` on a thread of its own, until it ends or the process does.

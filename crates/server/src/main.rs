@@ -2,6 +2,7 @@
 
 mod admin;
 mod app;
+mod certificates;
 mod cli;
 mod config;
 mod cores;

@@ -11,7 +11,9 @@ use percent_encoding::percent_decode_str;
 use roomcast_protocol::Room;
 
 use crate::body::Body;
+use crate::client::{Client, Unreadable, forwarded_for, is_trusted};
 use crate::connection::Context;
+use crate::held::Held;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::problem::Problem;
 use crate::{cors, history, poll, publish, sse, ws};
@@ -38,10 +40,40 @@ pub(crate) async fn answer(
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        route(request, &context).await.unwrap_or_else(Problem::into_response)
+        admitted(request, &context).await.unwrap_or_else(Problem::into_response)
     };
     cors::allow(origin.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
     Ok(response)
+}
+
+/// Answers for the client that a trusted proxy speaks for, who is counted as long as that lasts.
+async fn admitted(mut request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let Some(held) = forwarded(&mut request, context)? else { return route(request, context).await };
+    request.extensions_mut().insert(held.clone());
+    let response = route(request, context).await?;
+    Ok(response.map(|body| Body::Holding(Box::new((body, held)))))
+}
+
+/// Finds out whose a request is that comes through a trusted proxy. Where addresses are limited, gives
+/// what counts for it.
+fn forwarded(request: &mut Request<Incoming>, context: &Context) -> Result<Option<Held>, Problem> {
+    let http = context.http.load();
+    let proxies = &http.gate.trusted_proxies;
+    let Some(Client(peer)) = request.extensions().get::<Client>().copied() else { return Ok(None) };
+    if !is_trusted(peer, proxies) {
+        return Ok(None);
+    }
+    let address = forwarded_for(request.headers(), proxies).map_err(|Unreadable| {
+        Problem::bad_request(format!("the proxy {peer} sends an X-Forwarded-For that cannot be read"))
+    })?;
+    let Some(address) = address else { return Ok(None) };
+    request.extensions_mut().insert(Client(address));
+    let counted = context.gate.enter(address, &http.gate).map_err(|reason| {
+        context.gate.refusals.count(reason);
+        let detail = "this address has as many connections as it may have";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+    })?;
+    Ok(request.extensions().get::<Held>().zip(counted).map(|(held, counted)| held.counted(counted)))
 }
 
 async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {

@@ -5,7 +5,6 @@ mod write;
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -17,10 +16,10 @@ use roomcast_session::Session;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::acceptor::Place;
 use crate::body::Body;
 use crate::connection::Context;
 use crate::handshake;
+use crate::held::Held;
 use crate::limits::CLOSE_LIMIT;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -36,7 +35,7 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Problem> {
     let json = handshake::wants_json(&request);
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let place = request.extensions_mut().remove::<Arc<Place>>();
+    let held = request.extensions_mut().remove::<Held>();
     let response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
         Err(problem) => {
@@ -71,7 +70,7 @@ pub(crate) async fn open(
     session.greet(query.after.as_deref()).await?;
     context.tasks.spawn_local(async move {
         converse(on_upgrade, session, message_bytes_max).await;
-        drop(place);
+        drop(held);
     });
     Ok(response)
 }
@@ -107,7 +106,10 @@ async fn exchange(socket: &Socket, early: Bytes, session: &Session, mut reader: 
         }
         None => false,
     };
-    let _ = socket.shutdown().await;
+    // Behind TLS this writes, and a peer that does not read would make it last.
+    if timeout(CLOSE_LIMIT, socket.shutdown()).await.is_err() {
+        return;
+    }
     if !peer_closed {
         // Reading on keeps the kernel from answering late data with a reset, which would
         // take our close frame away from the peer.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),

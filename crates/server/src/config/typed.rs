@@ -10,7 +10,7 @@ use roomcast_broker_redis::RedisConfig;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
 use roomcast_session::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
-use roomcast_transport::HttpSettings;
+use roomcast_transport::{HttpSettings, TlsFiles};
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
 use super::keys::{DEFAULT_NAMESPACE, KEYS, NAMESPACE_KEYS};
@@ -24,7 +24,11 @@ const KEY_SETTINGS: [&str; 2] = ["auth.keys", "auth.jwks_url"];
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) admin_listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) admin_tls: Option<TlsFiles>,
     /// Empty for none.
     pub(crate) admin_key: String,
     /// 0 for one a core.
@@ -71,25 +75,14 @@ impl Config {
     }
 }
 
-struct Reader {
+pub(super) struct Reader {
     values: HashMap<String, Value>,
-    errors: Vec<(String, String)>,
+    pub(super) errors: Vec<(String, String)>,
 }
 
 impl Reader {
     fn config(&mut self, raw: &Raw, environment: Lookup<'_>) -> Option<Config> {
-        let place = |path: &str| raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
-        let timeout = self.duration("broker.timeout");
-        let redis = match &*self.text("broker.url") {
-            "" => None,
-            url => match RedisConfig::new(url, &self.text("broker.prefix"), timeout) {
-                Ok(redis) => Some(redis),
-                Err(error) => {
-                    self.errors.push((place("broker.url"), format!("broker.url: {error}")));
-                    None
-                }
-            },
-        };
+        let place = |path: &str| raw.place(path);
         if self.text("broker.prefix").is_empty() {
             let message = "broker.prefix must not be empty: it keeps rooms apart from other channels";
             self.errors.push((place("broker.prefix"), message.to_owned()));
@@ -98,11 +91,13 @@ impl Reader {
         let config = Config {
             auth,
             listen: self.address("server.listen"),
+            tls: self.tls("tls.certificates", None, raw),
+            admin_tls: self.tls("admin.tls.certificates", Some("admin.tls.client_ca"), raw),
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
             connections_max: self.number("limits.connections"),
-            redis,
+            redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
             log_level: self.text("log.level"),
             log_format: if self.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -114,7 +109,7 @@ impl Reader {
                 rooms_per_connection: self.number("limits.rooms_per_connection"),
                 namespaces: self.namespaces(),
             },
-            http: HttpSettings { origins: self.texts("cors.origins") },
+            http: HttpSettings { origins: self.texts("cors.origins"), gate: self.gate(raw) },
         };
         let needed = config.session.namespaces.max_message_bytes() + ENVELOPE_BYTES_MAX;
         if config.session.outbox_bytes < needed {
@@ -173,7 +168,7 @@ impl Reader {
             errors.push(("auth.mode", message));
         }
         for (path, message) in errors {
-            let place = raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
+            let place = raw.place(path);
             self.errors.push((place, message));
         }
         let issuer = Some(self.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
@@ -255,21 +250,21 @@ impl Reader {
         key.kind.read(&default(key.default)).unwrap_or_else(|error| panic!("default of {path}: {error}"))
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         match self.value(path) {
             Value::Text(text) => text,
             other => panic!("{path} is a text in the table of keys, not {other:?}"),
         }
     }
 
-    fn texts(&self, path: &str) -> Vec<String> {
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
         match self.value(path) {
             Value::Texts(texts) => texts,
             other => panic!("{path} is a list in the table of keys, not {other:?}"),
         }
     }
 
-    fn number(&self, path: &str) -> usize {
+    pub(super) fn number(&self, path: &str) -> usize {
         match self.value(path) {
             Value::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
             other => panic!("{path} is a number in the table of keys, not {other:?}"),
@@ -283,7 +278,7 @@ impl Reader {
         }
     }
 
-    fn duration(&self, path: &str) -> Duration {
+    pub(super) fn duration(&self, path: &str) -> Duration {
         match self.value(path) {
             Value::Duration(duration) => duration,
             other => panic!("{path} is a duration in the table of keys, not {other:?}"),

@@ -98,3 +98,49 @@ fn openness_beyond_loopback_has_to_be_said() {
     assert!(read(keys, &[("S", &"x".repeat(32))]).is_ok());
     assert!(read("server.listen = \"0.0.0.0:80\"\nauth.jwks_url = \"https://a.example/\"\n", &[]).is_ok());
 }
+
+#[test]
+fn files_are_looked_at_before_anything_starts() {
+    let cases = [
+        ("[tls]\ncertificates = [\"a.pem:\"]", "roomcast.toml:2: tls.certificates: write"),
+        (
+            "[tls]\ncertificates = [\"/nowhere.pem\"]",
+            "roomcast.toml:2: tls.certificates: /nowhere.pem cannot be read",
+        ),
+        (
+            "[broker]\nurl = \"redis://h\"\ntls.ca = \"/nowhere.pem\"",
+            "roomcast.toml:3: broker.tls.ca: broker.tls has no effect",
+        ),
+        (
+            "[broker]\nurl = \"rediss://h\"\n[broker.tls]\nca = \"/nowhere.pem\"",
+            "roomcast.toml:4: broker.tls.ca: ",
+        ),
+        ("[broker]\nurl = \"rediss://h\"\ntls.certificate = \"/a.pem\"", "set both or none"),
+        (
+            "[broker]\nurl = \"redis://h\"\npassword_file = \"/nowhere\"",
+            "roomcast.toml:3: broker.password_file: ",
+        ),
+        ("[admin.tls]\nclient_ca = \"/ca.pem\"", "roomcast.toml:2: admin.tls.client_ca has no effect"),
+        ("[broker]\nurl = \"rediss://h/#insecure\"", "roomcast.toml:2: broker.url: #insecure"),
+    ];
+    for (toml, expected) in cases {
+        let errors = read(toml, &[]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].contains(expected), "{expected:?} is not in {errors:#?}");
+    }
+    let environment = [("ROOMCAST_BROKER__TLS__CA", "/nowhere.pem"), ("ROOMCAST_BROKER__URL", "rediss://h")];
+    assert!(read("", &environment).unwrap_err()[0].starts_with("ROOMCAST_BROKER__TLS__CA: "));
+}
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let toml = "server.trusted_proxies = [\"10.0.0.0/8\", \"::1\", \"::ffff:192.0.2.1\"]\nserver.proxy_protocol = \"required\"";
+    let gate = read(toml, &[]).unwrap().http.gate;
+    let networks: Vec<_> = gate.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
+    assert!(gate.proxy_protocol);
+    let errors = read("server.trusted_proxies = [\"proxy.example\", \"10.0.0.0/33\"]", &[]).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    let errors = read("server.proxy_protocol = \"required\"", &[]).unwrap_err();
+    assert!(errors[0].contains("lets in nobody"), "{errors:#?}");
+}
