@@ -12,8 +12,8 @@ use roomcast_broker_redis::RedisBroker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
-use roomcast_session::Settings;
 use roomcast_session::auth::Authenticator;
+use roomcast_session::{CoreShared, Settings};
 use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -104,12 +104,17 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         admin_certificates,
     };
     tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
-    let shared = Shared {
+    let core = CoreShared {
         node,
-        started,
         broker: Arc::clone(&broker),
         hub: Arc::clone(&hub),
         settings: Arc::clone(&replaceable.settings),
+        authenticator: Arc::clone(&replaceable.authenticator),
+        users: Arc::default(),
+    };
+    let shared = Shared {
+        core,
+        started,
         http: Arc::clone(&replaceable.http),
         gate: Arc::clone(&gate),
         drain_window: config.drain_window,
@@ -156,7 +161,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let everyone_left = all(core_ends);
     end(everyone_left, &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
-    let _ = tokio::time::timeout(END_LIMIT, shared.broker.close()).await;
+    let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
     Ok(())
 }
 

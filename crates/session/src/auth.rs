@@ -18,6 +18,9 @@ mod refresh;
 mod sign;
 mod verifier;
 
+#[cfg(test)]
+pub(crate) use claims::identity_of_claims;
+
 pub use algorithm::Algorithm;
 pub use authenticator::{Access, Authenticator};
 pub use claims::{ClaimError, INFO_BYTES_MAX, Identity, SUBJECT_BYTES_MAX};

@@ -9,8 +9,13 @@ use crate::auth::Grants;
 use crate::settings::{Namespace, Namespaces};
 
 fn settings() -> Settings {
-    let namespace =
-        |publish, subscribe| Namespace { max_message_bytes: 10, publish, subscribe, presence: true, ..Namespace::default() };
+    let namespace = |publish, subscribe| Namespace {
+        max_message_bytes: 10,
+        publish,
+        subscribe,
+        presence: true,
+        ..Namespace::default()
+    };
     let named = [
         ("news", namespace(PublishRule::Server, SubscribeRule::Token)),
         ("wall", namespace(PublishRule::Anyone, SubscribeRule::Anyone)),
@@ -36,8 +41,9 @@ const ID: ConnectionId = ConnectionId { node: NodeId(1), serial: 1 };
 /// A user whose token grants everything in rooms `a…` and `news:…`.
 fn alice() -> Identity {
     let list = r#"["a*","news:*","dark:*","@bob"]"#;
-    let claims =
-        format!(r#"{{"sub":"alice","rooms":{{"subscribe":{list},"publish":{list},"presence":{list},"history":{list}}}}}"#);
+    let claims = format!(
+        r#"{{"sub":"alice","rooms":{{"subscribe":{list},"publish":{list},"presence":{list},"history":{list}}}}}"#
+    );
     crate::auth::identity_of_claims(&claims).unwrap()
 }
 

@@ -8,6 +8,8 @@ use roomcast_broker::{Retention, RetentionTable};
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
+use crate::rate_limit::Rates;
+
 /// The settings of one node.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +23,10 @@ pub struct Settings {
     pub outbox_bytes: usize,
     /// How many rooms one connection may be in.
     pub rooms_per_connection: usize,
+    /// How many connections one user may have on this node; 0: any number.
+    pub connections_per_user: usize,
+    /// How fast one connection may send.
+    pub rates: Rates,
     /// Options of rooms.
     pub namespaces: Namespaces,
 }
@@ -50,6 +56,8 @@ pub struct Namespace {
     pub history: Option<Retention>,
     /// Whether clients may know who is in a room.
     pub presence: bool,
+    /// How many messages a second one connection may publish; 0: as many as connections may at all.
+    pub rate: u64,
 }
 
 /// Who may publish to a room.
@@ -81,6 +89,7 @@ impl Default for Namespace {
             echo: None,
             history: None,
             presence: false,
+            rate: 0,
         }
     }
 }

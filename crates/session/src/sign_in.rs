@@ -27,13 +27,18 @@ impl Session {
             *self.signed_in() = known.zip(counted);
             self.pulse().belongs_to(user);
         }
-        let end = identity.expires_at.map(|end| {
-            Instant::now() + Duration::from_secs(end.saturating_sub(now_s())).min(FAR_AWAY)
-        });
+        let end = identity
+            .expires_at
+            .map(|end| Instant::now() + Duration::from_secs(end.saturating_sub(now_s())).min(FAR_AWAY));
         let close = Close::new(4401, "the token has expired; connect with a fresh one");
         self.set_identity(identity);
         self.core().ends(self.pulse(), end, close);
         Ok(())
+    }
+
+    /// How long the client may stay with the token that it has; none: for ever.
+    pub fn time_left(&self) -> Option<Duration> {
+        Some(self.pulse().end()?.saturating_duration_since(Instant::now()))
     }
 
     /// One that may do nothing does not stay: it has so long to say who it is.

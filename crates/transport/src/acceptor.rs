@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use roomcast_session::TokenBucket;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -19,7 +20,6 @@ use crate::connection::HttpSettings;
 use crate::gate::Gate;
 use crate::limits::{ACCEPTED_MAX, BACKLOG};
 use crate::refusal::Refused;
-use crate::token_bucket::TokenBucket;
 
 /// How long to rest when the process is out of descriptors: accepting again at once would only spin.
 const EXHAUSTED_REST: Duration = Duration::from_millis(100);
@@ -114,7 +114,7 @@ impl Acceptor {
         connections_max: usize,
         stop: CancellationToken,
     ) {
-        let bucket = TokenBucket::full(http.load().gate.handshakes_burst, Instant::now());
+        let bucket = TokenBucket::full(http.load().gate.handshakes, Instant::now());
         let mut usher = Usher { cores, gate, http, connections_max, bucket };
         loop {
             let accepted = tokio::select! {
@@ -164,8 +164,8 @@ impl Usher {
     fn admit(&mut self, peer: IpAddr) -> Result<(&CoreQueue, Option<Counted>), Refused> {
         let http = self.http.load();
         let settings = &http.gate;
-        let (per_s, burst) = (settings.handshakes_per_s, settings.handshakes_burst);
-        if per_s > 0 && !self.bucket.take(per_s, burst, Instant::now()) {
+        let rate = settings.handshakes;
+        if rate.per_second > 0 && self.bucket.take(1, rate, Instant::now()).is_err() {
             return Err(Refused::Rate);
         }
         if settings.proxy_protocol && !is_trusted(peer, &settings.trusted_proxies) {

@@ -43,6 +43,10 @@ use crate::{proxy_protocol, router};
 pub struct HttpSettings {
     /// Origins whose pages may use the service; `*` for any.
     pub origins: Vec<String>,
+    /// Names that the service goes by; empty for any.
+    pub hosts: Vec<String>,
+    /// The cookie that may hold a token; empty for none.
+    pub cookie: String,
     /// Who is let in, and how fast they have to be.
     pub gate: GateSettings,
 }

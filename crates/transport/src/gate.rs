@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use roomcast_session::Rate;
 
 use crate::addresses::{Addresses, Counted, TooMany};
 use crate::client::is_trusted;
@@ -16,10 +17,8 @@ use crate::tls::Tls;
 pub struct GateSettings {
     /// Connections of one address; 0 for any number.
     pub per_address_max: usize,
-    /// Connections that are taken in a second; 0 for any number.
-    pub handshakes_per_s: usize,
-    /// Connections that are taken at once, after a quiet time.
-    pub handshakes_burst: usize,
+    /// Connections that are taken in a second, 0 for any number, and at once after a quiet time.
+    pub handshakes: Rate,
     /// From accepting a connection to the first byte of a request: PROXY header and TLS handshake
     /// have to be through by then.
     pub first_byte: Duration,

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::connection::Context;
+use crate::credentials;
 use crate::limits::{EXCESS_BYTES_MAX, EXCESS_LIMIT};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -25,13 +26,16 @@ pub(crate) async fn answer(
     context: &Rc<Context>,
 ) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request.uri())?;
+    // Before the body: who may not publish does not make the node read.
+    let identity = credentials::admit(&request, &query, context).await?;
+    context.core.may_publish(&identity, &room)?;
     let event = EventName::parse(&query.event).map_err(|error| Problem::bad_request(error.to_string()))?;
     let max = context.core.settings().namespaces.of(&room).max_message_bytes;
     let limit = context.http.load().gate.body;
     let kind = kind(request.headers());
     let key = key(request.headers())?;
     let payload = payload(kind, read(request, &room, max, limit).await?)?;
-    let position = context.core.publish_http(room, event, payload, key).await?;
+    let position = context.core.publish_http(&identity, room, event, payload, key).await?;
     let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::ACCEPTED;

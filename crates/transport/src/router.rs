@@ -16,7 +16,7 @@ use crate::connection::Context;
 use crate::held::Held;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::problem::Problem;
-use crate::{cors, history, poll, publish, sse, ws};
+use crate::{history, origin, poll, publish, sse, ws};
 
 /// What `GET /` says: where to go on.
 const WELCOME: &str = "\
@@ -33,17 +33,25 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
     context: Rc<Context>,
 ) -> Result<Response<Body>, Infallible> {
-    let origin = request.headers().get(ORIGIN).cloned();
-    let preflight = cors::is_preflight(&request);
+    let page = request.headers().get(ORIGIN).cloned();
+    let preflight = origin::is_preflight(&request);
     let mut response = if preflight {
         let mut response = Response::new(Body::Full(None));
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        admitted(request, &context).await.unwrap_or_else(Problem::into_response)
+        checked(request, &context).await.unwrap_or_else(Problem::into_response)
     };
-    cors::allow(origin.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
+    origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
     Ok(response)
+}
+
+/// Answers who may ask at all.
+async fn checked(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let http = context.http.load_full();
+    origin::check_host(&request, &http.hosts)?;
+    origin::check(&request, &http.origins)?;
+    admitted(request, context).await
 }
 
 /// Answers for the client that a trusted proxy speaks for, who is counted as long as that lasts.
@@ -98,7 +106,9 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
             Some((room, "history")) if method == Method::GET => {
                 history::answer(&request, room, context).await
             }
-            Some((room, "presence")) if method == Method::GET => history::members(room, context).await,
+            Some((room, "presence")) if method == Method::GET => {
+                history::members(&request, room, context).await
+            }
             Some((_, "history" | "presence")) => Err(Problem::method_not_allowed("GET")),
             _ => Err(Problem::not_found(
                 "nothing is here; there are /ws, /sse, /poll and /rooms/{room}/messages, history or presence",

@@ -24,9 +24,6 @@ pub(crate) struct AuthConfig {
     pub(crate) access: Access,
     /// Keys that others publish, if any.
     pub(crate) jwks: Option<JwksConfig>,
-    /// The cookie that may hold a token; empty for none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the transport reads it once it asks for tokens"))]
-    pub(crate) cookie: String,
 }
 
 /// Where an issuer publishes its keys.

@@ -34,6 +34,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Where clients connect: WebSocket, SSE and HTTP, HTTP/1.1 and HTTP/2 on one port.",
     ),
     key(
+        "server.hosts",
+        Kind::Texts,
+        "[]",
+        "Names that clients may reach this service by, as in their Host header: \"rt.example\", \"*.rt.example\".\nEmpty: any. Others are refused with 421.",
+    ),
+    key(
         "server.cores",
         Kind::Number { min: 0, max: 64 },
         "0",
@@ -178,7 +184,7 @@ pub(crate) const KEYS: &[Key] = &[
         "cors.origins",
         Kind::Texts,
         "[]",
-        "Origins whose pages may use SSE and HTTP from the browser, such as \"https://app.example\".\n\"*\": any. Pages of the same origin always may.",
+        "Origins whose pages may connect from a browser, such as \"https://app.example\" or \"https://*.app.example\".\n\"*\": any. Pages of the same origin always may; others are refused with 403.",
     ),
     key(
         "sse.retry",
@@ -239,6 +245,24 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Number { min: 1, max: 10_000 },
         "128",
         "Rooms that one connection may be in.",
+    ),
+    key(
+        "limits.connections_per_user",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "100",
+        "Connections that one user may have on this node. More are closed with 4429. 0: any number.",
+    ),
+    key(
+        "limits.messages_per_second",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "200",
+        "Messages and commands that one WebSocket may send each second, twice as many at once after a rest.\nMore are answered with rate_limited, or closed with 4429 in raw mode. 0: any number.",
+    ),
+    key(
+        "limits.bytes_per_second",
+        Kind::Size { min: 0, max: 1 << 40 },
+        "\"4MiB\"",
+        "Bytes that one WebSocket may send each second, likewise. 0: any number.",
     ),
     key(
         "drain.window",
@@ -303,6 +327,12 @@ pub(crate) const NAMESPACE_KEYS: &[Key] = &[
         Kind::Flag,
         "false",
         "Whether clients may know who is in a room, who comes and who goes.",
+    ),
+    key(
+        "rate",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "0",
+        "Messages that one WebSocket may publish to these rooms each second, within limits.messages_per_second.\n0: as many as that allows.",
     ),
 ];
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use roomcast_broker_redis::{ConfigError as RedisError, RedisConfig, RedisTlsFiles};
+use roomcast_session::Rate;
 use roomcast_transport::{CertificateFiles, GateSettings, Tls, TlsFiles};
 
 use super::raw::Raw;
@@ -96,8 +97,10 @@ impl Reader {
         }
         GateSettings {
             per_address_max: self.number("limits.connections_per_address"),
-            handshakes_per_s: self.number("limits.handshakes_per_second"),
-            handshakes_burst: self.number("limits.handshakes_burst"),
+            handshakes: Rate {
+                per_second: self.number("limits.handshakes_per_second") as u64,
+                burst: self.number("limits.handshakes_burst") as u64,
+            },
             first_byte: self.duration("limits.first_byte"),
             headers: self.duration("limits.headers"),
             body: self.duration("limits.body"),

@@ -9,7 +9,7 @@ use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
-use roomcast_session::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
+use roomcast_session::{Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
 use roomcast_transport::{HttpSettings, TlsFiles};
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
@@ -107,9 +107,19 @@ impl Reader {
                 sse_retry: self.duration("sse.retry"),
                 outbox_bytes: self.number("limits.outbox_bytes"),
                 rooms_per_connection: self.number("limits.rooms_per_connection"),
+                connections_per_user: self.number("limits.connections_per_user"),
+                rates: Rates {
+                    messages: self.number("limits.messages_per_second") as u64,
+                    bytes: self.number("limits.bytes_per_second") as u64,
+                },
                 namespaces: self.namespaces(),
             },
-            http: HttpSettings { origins: self.texts("cors.origins"), gate: self.gate(raw) },
+            http: HttpSettings {
+                origins: self.texts("cors.origins"),
+                hosts: self.texts("server.hosts"),
+                cookie: self.text("auth.cookie"),
+                gate: self.gate(raw),
+            },
         };
         let needed = config.session.namespaces.max_message_bytes() + ENVELOPE_BYTES_MAX;
         if config.session.outbox_bytes < needed {
@@ -183,7 +193,6 @@ impl Reader {
         AuthConfig {
             access: Access { rules, keys: Arc::new(keys), source },
             jwks: url.map(|url| JwksConfig { url, refresh, authorities }),
-            cookie,
         }
     }
 
@@ -231,6 +240,7 @@ impl Reader {
                 messages => Some(Retention { messages, ttl: self.duration(&path("history_ttl")) }),
             },
             presence: self.flag(&path("presence")),
+            rate: self.number(&path("rate")) as u64,
         }
     }
 

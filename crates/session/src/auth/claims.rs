@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roomcast_protocol::Room;
 use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
@@ -32,6 +33,16 @@ impl Identity {
     /// A client without a token that may do what `grants` say.
     pub fn anonymous(grants: Grants) -> Self {
         Self { user: None, info: None, grants, expires_at: None }
+    }
+
+    /// Whether it is nobody: no token, or one that says nothing.
+    pub fn is_anonymous(&self) -> bool {
+        self.user.is_none() && self.grants == Grants::nothing()
+    }
+
+    /// The user's own room; none without a user, or with one whose name cannot be that of a room.
+    pub fn user_room(&self) -> Option<Room> {
+        Room::parse(&format!("@{}", self.user.as_deref()?)).ok()
     }
 }
 
@@ -164,6 +175,12 @@ fn without_space(json: &str) -> String {
             !c.is_ascii_whitespace()
         })
         .collect()
+}
+
+/// The identity in the payload of a token that never ends.
+#[cfg(test)]
+pub(crate) fn identity_of_claims(json: &str) -> Result<Identity, ClaimError> {
+    Claims::parse(json.as_bytes())?.identity(None)
 }
 
 #[cfg(test)]
