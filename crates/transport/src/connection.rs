@@ -152,7 +152,8 @@ async fn serve_proxied(mut stream: TcpStream, begin: Begin, context: &Rc<Context
 
 async fn serve_plain(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
     match timeout_at(begin.deadline, speaks_http2(&stream)).await?? {
-        true => serve_http2(stream, &begin, context).await,
+        // Boxed, so that the many of HTTP/1.1 do not hold what the few of HTTP/2 need.
+        true => Box::pin(serve_http2(stream, &begin, context)).await,
         false => serve_http1(stream, &begin, context).await,
     }
 }
