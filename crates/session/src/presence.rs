@@ -1,6 +1,7 @@
 //! Who is in a room: as whom a client is seen there, and whom it may see.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_hub::Who;
 use roomcast_protocol::{ErrorCode, Member, MemberId, Room, WireForm};
@@ -13,12 +14,11 @@ use crate::settings::Settings;
 
 impl Core {
     /// Who is in a room, on all nodes.
-    pub async fn members(&self, room: &Room) -> Result<Vec<Member>, Refusal> {
+    pub async fn members(&self, room: &Room) -> Result<Arc<[Member]>, Refusal> {
         let client = Client { user: None, connection: None };
         rules::may_read(client, room)?;
         keeps_presence(&self.settings(), room)?;
-        let members = self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)?;
-        Ok(sorted(members))
+        self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)
     }
 }
 
@@ -38,10 +38,4 @@ pub(crate) fn keeps_presence(settings: &Settings, room: &Room) -> Result<(), Ref
     }
     let message = format!("it is not told who is in {room}: presence is off in its namespace");
     Err(Refusal::new(ErrorCode::NotFound, message))
-}
-
-/// In an order that does not change from answer to answer.
-fn sorted(mut members: Vec<Member>) -> Vec<Member> {
-    members.sort_by(|a, b| a.id.cmp(&b.id));
-    members
 }
