@@ -217,6 +217,35 @@ fn a_storm_costs_watchers_and_redis_little() {
     drop(joiners.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>());
 }
 
+#[test]
+fn watchers_that_come_all_at_once_are_told_in_waves() {
+    // As many as one list takes.
+    const CLIENTS: usize = 600;
+    let node = Node::start(BINARY, &["--set", "namespaces.default.presence=true"]).unwrap();
+    let mut first = WsClient::json(node.port(), "/ws").unwrap();
+    subscribe(&mut first, "r");
+    let (begin, port) = (std::time::Instant::now(), node.port());
+    let others: Vec<_> = (0..8)
+        .map(|_| {
+            let join = move |_| {
+                let mut client = WsClient::json(port, "/ws").unwrap();
+                subscribe(&mut client, "r");
+                client
+            };
+            std::thread::spawn(move || (0..CLIENTS / 8).map(join).collect::<Vec<_>>())
+        })
+        .collect();
+    let (lists, pushes) = meets(&mut first, CLIENTS + 1);
+    let took = begin.elapsed();
+    println!("{CLIENTS} watchers came in {took:?}: the first of them got {lists} list, {pushes} pushes");
+    assert!(lists == 1 && pushes <= took.as_millis() as usize / 100 + 10, "{pushes} pushes");
+    // Each of them gets to know all.
+    let mut others: Vec<_> = others.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    for client in &mut others {
+        assert_eq!(meets(client, CLIENTS + 1).0, 1);
+    }
+}
+
 /// How often Redis has carried out each command.
 fn calls(redis: &Redis) -> BTreeMap<String, u64> {
     let stats = redis.command(&[b"INFO", b"commandstats"]).unwrap();
