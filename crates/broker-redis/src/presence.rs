@@ -304,25 +304,30 @@ impl Presence {
             for room in rooms {
                 let (this, mut leave) = (Arc::clone(self), Cmd::new());
                 leave.arg("FCALL").arg(PRESENCE_DROP).arg(1).arg(&room).arg(name);
-                tasks.spawn(async move { this.commands.run(&leave).await.map(|_| room) });
+                tasks.spawn(async move { this.commands.run(&leave).await.map(|left| (room, left)) });
             }
             let mut failure = None;
-            let (mut dropped, mut forget) = (0, Cmd::new());
+            let (mut answers, mut dropped, mut forget) = (0, 0, Cmd::new());
             forget.arg("SREM").arg(rooms_of(name));
             while let Some(done) = tasks.join_next().await {
                 match done {
-                    Ok(Ok(room)) => {
-                        dropped += 1;
-                        forget.arg(room);
+                    Ok(Ok((room, left))) => {
+                        answers += 1;
+                        if left == Value::Int(0) {
+                            dropped += 1;
+                            forget.arg(room);
+                        }
                     }
                     Ok(Err(error)) => failure = Some(error),
                     Err(_) => {}
                 }
             }
-            if dropped == 0 {
+            if answers == 0 {
                 return failure.map_or(Ok(()), Err);
             }
-            self.commands.run(&forget).await?;
+            if dropped > 0 {
+                self.commands.run(&forget).await?;
+            }
         }
     }
 

@@ -213,3 +213,28 @@ async fn a_redis_that_has_forgotten_the_last_changes_is_told_again() {
     }
     one.members_are(&room, &[("bob", 1), ("carol", 1)]).await;
 }
+
+#[tokio::test]
+async fn a_large_room_of_a_lost_node_is_left_by_all() {
+    const MEMBERS: usize = 1200;
+    let redis = Redis::start().unwrap();
+    let room = Room::parse("a").unwrap();
+    let (dies, mut stays) = (node_in(&redis, 1, &room).await, node_in(&redis, 2, &room).await);
+    let names: Vec<_> = (0..MEMBERS).map(|i| i.to_string()).collect();
+    dies.broker.presence(names.iter().map(|name| delta(&room, name, 1)).collect());
+    let all: Vec<_> = names.iter().map(|name| (&**name, 1)).collect();
+    stays.presence_until(&room, &all).await;
+    drop(dies);
+    lapse(&redis);
+    stays.members_are(&room, &[]).await;
+    let mut left = Vec::new();
+    while left.len() < MEMBERS {
+        left.extend(leaves(&[stays.presence().await]));
+    }
+    left.sort();
+    left.dedup();
+    assert_eq!(left.len(), MEMBERS, "someone has left twice");
+    while redis.command(&[b"KEYS", b"*0000000000000001*"]).unwrap().trim() != "*0" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
