@@ -100,14 +100,13 @@ impl Presence {
         // Beside the rest: a lost node may have had very many rooms, and the lease must not lapse over them.
         let mut dropping = JoinSet::new();
         loop {
-            match self.turn(Instant::now()).await {
-                Ok(lost) => {
-                    failing = false;
-                    while dropping.try_join_next().is_some() {}
-                    if dropping.is_empty() && !lost.is_empty() {
-                        dropping.spawn(Arc::clone(&self).drop_all(lost));
-                    }
-                }
+            let (lost, result) = self.turn(Instant::now()).await;
+            while dropping.try_join_next().is_some() {}
+            if dropping.is_empty() && !lost.is_empty() {
+                dropping.spawn(Arc::clone(&self).drop_all(lost));
+            }
+            match result {
+                Ok(()) => failing = false,
                 // The connection's supervisor tells about outages; this is for refusals.
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) && error.kind() == BrokerErrorKind::Rejected {
@@ -138,22 +137,28 @@ impl Presence {
         next_leave.map_or(renewal, |leave| leave.min(renewal)).saturating_duration_since(now)
     }
 
-    /// Does what is due. Gives the names of nodes that are lost.
-    async fn turn(self: &Arc<Self>, now: Instant) -> Result<Vec<String>, BrokerError> {
+    /// Does what is due. Gives the names of nodes that are lost, and what has failed.
+    async fn turn(self: &Arc<Self>, now: Instant) -> (Vec<String>, Result<(), BrokerError>) {
         let mut lease = self.lease.lock().await;
         if lease.closed {
-            return Ok(Vec::new());
+            return (Vec::new(), Ok(()));
         }
         let is_another = lease.server != self.commands.server();
         let due = is_another || lease.renewed.is_none_or(|renewed| now >= renewed + RENEW_EVERY);
-        let lost = if due { self.renew(&mut lease, now).await? } else { Vec::new() };
+        let renewed = if due { self.renew(&mut lease, now).await } else { Ok(Vec::new()) };
+        let lost = match renewed {
+            Ok(lost) => lost,
+            Err(error) => return (Vec::new(), Err(error)),
+        };
         let told = self.tell(&self.name(lease.number), now).await;
         // After that, so that nobody leaves for a moment.
         while let Some(name) = lease.former.last() {
-            self.give_up(name).await?;
+            if let Err(error) = self.give_up(name).await {
+                return (lost, Err(error));
+            }
             lease.former.pop();
         }
-        told.map(|()| lost)
+        (lost, told)
     }
 
     /// The node stops: its members leave, and its lease ends.

@@ -189,6 +189,7 @@ async fn a_lost_room_that_cannot_be_dropped_keeps_no_other_from_it() {
     one.members_are(&bad, &[("alice", 1)]).await;
     stays.members_are(&good, &[("bob", 1), ("carol", 1)]).await;
     redis.command(&[b"SET", b"{room:bad}:p", b"something else"]).unwrap();
+    stays.broker.presence(vec![delta(&bad, "dave", 1)]);
     drop((one, two));
     for (score, name) in [(b"1", "0000000000000001.1"), (b"2", "0000000000000002.1")] {
         redis.command(&[b"ZADD", b"roomcast:presence", b"XX", score, name.as_bytes()]).unwrap();
