@@ -38,6 +38,8 @@ pub(crate) struct Commands {
     permits: Semaphore,
     /// Told when the connection is found to be unusable.
     broken: Notify,
+    /// Told when there is a new connection.
+    connected: Notify,
     library: Library,
     /// When a refusal was logged last.
     refusal_logged: Mutex<Option<Instant>>,
@@ -50,6 +52,7 @@ impl Commands {
             connection: ArcSwapOption::empty(),
             permits: Semaphore::new(COMMANDS_MAX),
             broken: Notify::new(),
+            connected: Notify::new(),
             library: Library::new(&config.prefix, retention),
             refusal_logged: Mutex::default(),
         }
@@ -78,6 +81,16 @@ impl Commands {
     /// What tells this server from the one before a failover.
     pub(crate) fn generation(&self) -> Arc<String> {
         self.library.generation()
+    }
+
+    /// What tells this process of the server from one that ran before it, or elsewhere.
+    pub(crate) fn server(&self) -> Arc<String> {
+        self.library.server()
+    }
+
+    /// Completes when there is a new connection; for one task.
+    pub(crate) async fn connected(&self) {
+        self.connected.notified().await;
     }
 
     /// Drops the connection, so that the supervisor makes a new one.
@@ -125,6 +138,7 @@ impl Commands {
                     }
                     backoff.reset();
                     self.connection.store(Some(Arc::new(connection.clone())));
+                    self.connected.notify_one();
                     self.watch(connection).await;
                     self.connection.store(None);
                 }

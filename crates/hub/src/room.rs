@@ -49,7 +49,9 @@ pub(crate) struct Member {
     pub(crate) waiting: Option<Waker>,
     /// As whom others see it, in rooms that tell.
     pub(crate) who: Option<Rc<Who>>,
-    /// Wants to hear who comes and goes.
+    /// Wants the list of who is there, and has not got it yet.
+    pub(crate) asks_members: bool,
+    /// Hears who comes and goes.
     pub(crate) watches: bool,
     /// Was taken out of the room; only its place is still there.
     pub(crate) ended: bool,
@@ -128,12 +130,14 @@ impl RoomEntry {
         }
     }
 
-    /// Who is there, to one who has asked, and who hears more from now on.
-    pub(crate) fn tell_members(&mut self, connection: ConnectionId, frame: &Bytes, stats: &ShardStats) {
-        let asked = self.members.iter_mut().find(|(_, member)| member.connection == connection);
-        let Some((_, member)) = asked else { return };
-        member.watches = true;
-        member.queue(Entry::Reply(frame.clone()), stats);
+    /// Who is there, to those who have asked, and who hear more from now on.
+    pub(crate) fn tell_members(&mut self, frame: &Bytes, stats: &ShardStats) {
+        for (_, member) in &mut self.members {
+            if std::mem::take(&mut member.asks_members) {
+                member.watches = true;
+                member.queue(Entry::Reply(frame.clone()), stats);
+            }
+        }
     }
 
     /// Takes a member out of the room and tells it so; gives as whom it was seen.
@@ -147,8 +151,7 @@ impl RoomEntry {
         if std::mem::replace(&mut member.ended, true) {
             return None;
         }
-        member.watches = false;
-        member.held = None;
+        (member.watches, member.asks_members, member.held) = (false, false, None);
         match member.form {
             WireForm::WebSocketRaw => member.outbox.close(Close::UNSUBSCRIBED),
             WireForm::Poll => member.outbox.close(Close::NORMAL),

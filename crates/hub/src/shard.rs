@@ -108,6 +108,7 @@ impl Shard {
             has: None,
             waiting: None,
             who: who.cloned(),
+            asks_members: false,
             watches: false,
             ended: false,
         });
@@ -224,9 +225,9 @@ impl Shard {
             ShardMessage::Confirmed(confirmations) => self.confirm(confirmations),
             ShardMessage::Reset(room) => self.reset(&room),
             ShardMessage::Control(wish) => self.control(&wish),
-            ShardMessage::Members { room, connection, frame } => {
+            ShardMessage::Members { room, frame } => {
                 if let Some(entry) = self.rooms.borrow_mut().get_mut(&room) {
-                    entry.tell_members(connection, &frame, &self.stats);
+                    entry.tell_members(&frame, &self.stats);
                 }
             }
             ShardMessage::Presence { room, frame } => {
@@ -276,8 +277,8 @@ impl Shard {
         answer.await.ok()?
     }
 
-    /// Asks who is in a room, on all nodes. `None` if it cannot be read now.
-    pub async fn room_members(&self, room: &Room) -> Option<Vec<RoomMember>> {
+    /// Asks who is in a room, on all nodes, in order. `None` if it cannot be read now.
+    pub async fn room_members(&self, room: &Room) -> Option<Arc<[RoomMember]>> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(RouterRequest::Members { room: room.clone(), reply }).await.ok()?;
         answer.await.ok()?
@@ -333,11 +334,12 @@ impl Membership {
     /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and
     /// goes.
     pub async fn watch(&self) {
-        let connection = match self.shard.rooms.borrow().get(&self.room) {
-            Some(entry) => entry.members[self.key].connection,
-            None => return,
-        };
-        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index, connection };
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room)
+            && std::mem::replace(&mut entry.members[self.key].asks_members, true)
+        {
+            return;
+        }
+        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index };
         // A router that is gone means that the node ends.
         let _ = self.shard.requests.send(request).await;
     }

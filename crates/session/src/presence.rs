@@ -1,6 +1,7 @@
 //! Who is in a room: as whom a client is seen there, and whom it may see.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_hub::Who;
 use roomcast_protocol::{Member, MemberId, Room, WireForm};
@@ -13,11 +14,9 @@ use crate::session::Session;
 
 impl Core {
     /// Who is in a room, on all nodes, in an order that does not change from answer to answer.
-    pub async fn members(&self, identity: &Identity, room: &Room) -> Result<Vec<Member>, Refusal> {
+    pub async fn members(&self, identity: &Identity, room: &Room) -> Result<Arc<[Member]>, Refusal> {
         rules::may_see_presence(&self.settings(), identity, room)?;
-        let mut members = self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)?;
-        members.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(members)
+        self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)
     }
 }
 

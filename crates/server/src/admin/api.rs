@@ -170,7 +170,8 @@ impl Api {
 
     async fn members(&self, room: &str) -> Answer {
         let room = parse_room(&percent_decode_str(room).decode_utf8_lossy())?;
-        let read = self.broker.members(room.clone()).await.map_err(|error| unavailable(&error))?;
+        let mut read = self.broker.members(room.clone()).await.map_err(|error| unavailable(&error))?;
+        read.members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let answer = reply::members(&room, &read.members, None);
         Ok(response("application/json", String::from_utf8_lossy(&answer).into_owned()))
     }
