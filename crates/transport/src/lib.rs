@@ -8,6 +8,8 @@ mod acceptor;
 mod body;
 mod connection;
 mod cors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod history;
 mod limits;
