@@ -5,14 +5,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-/// Formatting, lints and documentation first, because they fail fast; then the tests.
+/// Formatting, lints, documentation and dependencies first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"], &[])?;
     cargo(
         &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
     )?;
+    crate::deny::run_if_installed()?;
     crate::test::run(&[])
 }
 
