@@ -87,12 +87,15 @@ fn replay() -> Result<()> {
     Ok(())
 }
 
-/// The tests of the fuzz workspace. They share what the main workspace has built.
+/// The tests of the fuzz workspace.
 pub(crate) fn replay_command() -> Command {
+    stable_cargo(&["test", "--tests", "--locked"])
+}
+
+/// Cargo in the fuzz workspace, with the compiler that is in use. It shares what the main workspace has built.
+pub(crate) fn stable_cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
-    command
-        .args(["test", "--tests", "--locked", "--manifest-path", "fuzz/Cargo.toml"])
-        .current_dir(project_root());
+    command.args(arguments).current_dir(folder());
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         command.env("CARGO_TARGET_DIR", project_root().join("target"));
     }
