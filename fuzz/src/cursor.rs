@@ -22,8 +22,9 @@ fn text_is_read_as_it_is_written(text: &str) {
     assert_eq!(written.parse(), Ok(cursor.clone()));
     assert!(text.len() <= CURSOR_BYTES_MAX && written.len() <= CURSOR_BYTES_MAX);
     assert!(written.split('_').count() <= CURSOR_ROOMS_MAX);
-    // It stands in headers, URLs and `id:` fields as it is.
-    assert!(written.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')));
+    // It stands in headers, URLs and `id:` fields as it is, and nothing else is taken for one.
+    assert!(text.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b'-' | b'_')), "{text:?}");
+    assert!(written.len() <= text.len(), "{text:?} is read as {written:?}");
     if let Ok(position) = text.parse::<Position>() {
         assert_eq!(cursor, Cursor::single(position));
         let next = Position { offset: position.offset.wrapping_add(1), ..position };
