@@ -4,6 +4,7 @@
 //! While there is no connection every command fails at once, so that publishers hear `unavailable`
 //! instead of waiting for an outage to end.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,13 @@ use redis::aio::MultiplexedConnection;
 use redis::{Arg, AsyncConnectionConfig, Cmd, RedisError, Value};
 use roomcast_broker::{BrokerError, BrokerErrorKind, SharedRetention};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::config::RedisConfig;
 use crate::library::Library;
+use crate::socket::Socket;
 
 /// Most commands under way at once. At a round trip of 1 ms this is 8 million a second; more
 /// means that Redis does not keep up, and the next publisher is told so instead of queued.
@@ -136,11 +139,17 @@ impl Commands {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let timeout = Some(self.config.timeout);
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout);
-        let mut connection =
-            self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await?;
+        let limit = self.config.timeout;
+        let settings = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
+        let login = self.config.login().map_err(std::io::Error::other)?;
+        let connecting = async {
+            let socket = Socket::connect(&self.config).await?;
+            MultiplexedConnection::new_with_config(&login, socket, settings).await
+        };
+        let (mut connection, driver) =
+            timeout(limit, connecting).await.map_err(|_| std::io::Error::from(ErrorKind::TimedOut))??;
+        // Ends when the last clone of the connection is dropped.
+        tokio::spawn(driver);
         if let Err(error) = self.library.prepare(&mut connection).await {
             if error.is_unrecoverable_error() || error.is_timeout() {
                 return Err(error);

@@ -28,7 +28,7 @@ pub fn room_of_channel(prefix: &str, channel: &[u8]) -> Option<(String, bool)> {
     match channels(prefix).classify(channel) {
         Channel::Plain(room) => Some((room.to_owned(), false)),
         Channel::Message(room) => Some((room.to_owned(), true)),
-        Channel::Probe | Channel::Foreign => None,
+        Channel::Control | Channel::Probe | Channel::Foreign => None,
     }
 }
 

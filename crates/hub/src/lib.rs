@@ -17,6 +17,7 @@ mod router;
 mod shard;
 pub mod stats;
 mod tracker;
+mod users;
 
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
@@ -28,3 +29,4 @@ pub use reads::Slice;
 pub use room::Who;
 pub use router::Router;
 pub use shard::{Membership, Shard};
+pub use users::SignedIn;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use roomcast_broker::PresenceDelta;
-use roomcast_protocol::{ConnectionId, Position, Push, Room};
+use roomcast_protocol::{ConnectionId, Control, Position, Push, Room};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::presence::MembersReply;
@@ -60,6 +60,8 @@ pub enum ShardMessage {
         /// What it is told.
         frame: Bytes,
     },
+    /// A wish about a user's connections.
+    Control(Control),
     /// Members came and went, for those who want to hear it.
     Presence {
         /// Which room.

@@ -134,6 +134,7 @@ impl Router {
         match event {
             BrokerEvent::Publication(push) => self.publication(push).await,
             BrokerEvent::Subscribed(rooms) => self.subscribed(rooms).await,
+            BrokerEvent::Control(wish) => self.send_all(|| ShardMessage::Control(wish.clone())).await,
             BrokerEvent::Presence(event) => self.presence.event(event, &mut self.reads),
             BrokerEvent::Probe(sent_ms) => {
                 self.follow_retention();

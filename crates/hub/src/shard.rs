@@ -19,6 +19,7 @@ use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardM
 use crate::reads::Slice;
 use crate::room::{Held, Member, RoomEntry, Who};
 use crate::stats::ShardStats;
+use crate::users::Users;
 
 /// How long a room stays subscribed after its last member has left: a page that is loaded again
 /// finds its room still there, and Redis is spared the flapping.
@@ -41,6 +42,7 @@ pub struct Shard {
     /// Rooms without members, to be looked at again.
     emptied: RefCell<Vec<Room>>,
     next_stay: Cell<u32>,
+    pub(crate) users: Users,
     requests: Sender<RouterRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
@@ -71,6 +73,7 @@ impl Shard {
             interest_changed: Notify::new(),
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
+            users: Users::default(),
             requests,
             stats,
             started,
@@ -106,6 +109,7 @@ impl Shard {
             waiting: None,
             who: who.cloned(),
             watches: false,
+            ended: false,
         });
         self.count_presence(room, who, 1);
         self.stats.members.add(1);
@@ -132,6 +136,14 @@ impl Shard {
             entry.empty_since = Some(Instant::now());
             self.emptied.borrow_mut().push(room.clone());
         }
+    }
+
+    /// Takes a connection out of a room, without its own doing. Its membership is left to be dropped.
+    pub(crate) fn end_membership(&self, room: &Room, connection: ConnectionId) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(room) else { return };
+        let who = entry.end_member(room, connection, &self.stats);
+        self.count_presence(room, who.as_ref(), -1);
     }
 
     fn count_presence(&self, room: &Room, who: Option<&Rc<Who>>, connections: i32) {
@@ -211,6 +223,7 @@ impl Shard {
             ShardMessage::Publication(push) => self.fan_out(&push),
             ShardMessage::Confirmed(confirmations) => self.confirm(confirmations),
             ShardMessage::Reset(room) => self.reset(&room),
+            ShardMessage::Control(wish) => self.control(&wish),
             ShardMessage::Members { room, connection, frame } => {
                 if let Some(entry) = self.rooms.borrow_mut().get_mut(&room) {
                     entry.tell_members(connection, &frame, &self.stats);
@@ -297,6 +310,24 @@ impl Membership {
             member.waiting = Some(context.waker().clone());
             Poll::Pending
         })
+    }
+
+    /// Whether it was ended by somebody else: nothing comes through it any more.
+    pub fn has_ended(&self) -> bool {
+        self.shard.rooms.borrow().get(&self.room).is_none_or(|entry| entry.members[self.key].ended)
+    }
+
+    /// The client is seen as somebody else from now on.
+    pub fn show_as(&self, who: Option<Rc<Who>>) {
+        let mut rooms = self.shard.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(&self.room) else { return };
+        let member = &mut entry.members[self.key];
+        if member.ended || member.who == who {
+            return;
+        }
+        let before = std::mem::replace(&mut member.who, who.clone());
+        self.shard.count_presence(&self.room, who.as_ref(), 1);
+        self.shard.count_presence(&self.room, before.as_ref(), -1);
     }
 
     /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and

@@ -28,9 +28,24 @@ pub struct Request {
     pub command: Command,
 }
 
+/// A text that must not appear in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 /// What a client may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// Say who one is, at first or anew.
+    Auth {
+        /// The token, as it was given.
+        token: Token,
+    },
     /// Become a member of a room.
     Subscribe {
         /// Which room.
@@ -108,6 +123,8 @@ struct Fields<'a> {
     key: Option<Cow<'a, str>>,
     limit: Option<usize>,
     presence: Option<bool>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
 }
 
 /// A member that is there counts even if it is `null`: `"data":null` is a message.
@@ -124,6 +141,7 @@ impl Request {
         let reference = reference(frame, fields.reference)?;
         let kind = fields.kind.as_deref().unwrap_or_default();
         let result = match kind {
+            "auth" => fields.auth(),
             "subscribe" => fields.subscribe(),
             "unsubscribe" => fields.room().map(|room| Command::Unsubscribe { room }),
             "publish" => fields.publish(frame),
@@ -144,6 +162,11 @@ impl Fields<'_> {
     fn room(&self) -> Result<Room, String> {
         let name = self.room.as_deref().ok_or("the member \"room\" is missing")?;
         Room::parse(name).map_err(|error| error.to_string())
+    }
+
+    fn auth(&self) -> Result<Command, String> {
+        let token = self.token.as_deref().ok_or("the member \"token\" is missing")?;
+        Ok(Command::Auth { token: Token(token.to_owned()) })
     }
 
     fn subscribe(&self) -> Result<Command, String> {
@@ -196,7 +219,9 @@ fn reference(frame: &Bytes, raw: Option<&RawValue>) -> Result<Option<Ref>, Comma
 
 fn unknown_type(kind: &str) -> String {
     let kind = shown(kind);
-    format!("unknown type {kind:?}; known are subscribe, unsubscribe, publish, history, presence and ping")
+    format!(
+        "unknown type {kind:?}; known are auth, subscribe, unsubscribe, publish, history, presence and ping"
+    )
 }
 
 /// The beginning of a text that holds what a client wrote: an error must not repeat all of it.
@@ -267,6 +292,7 @@ mod tests {
             ("{\"type\":\"ping\"", "not a command"),
             (r#"{"room":"a"}"#, "\"type\" is missing"),
             (r#"{"type":"shout"}"#, "unknown type \"shout\""),
+            (r#"{"type":"auth"}"#, "\"token\" is missing"),
             (r#"{"type":"subscribe"}"#, "\"room\" is missing"),
             (r#"{"type":"subscribe","room":""}"#, "must not be empty"),
             (r#"{"type":"subscribe","room":"a b"}"#, "A-Z a-z 0-9"),

@@ -4,6 +4,7 @@
 
 mod admin;
 mod app;
+mod certificates;
 mod cli;
 mod config;
 mod cores;
@@ -11,6 +12,7 @@ mod descriptors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
+mod jwks;
 mod log;
 mod shutdown;
 

@@ -8,6 +8,8 @@ use roomcast_broker::{Retention, RetentionTable};
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
+use crate::rate_limit::Rates;
+
 /// The settings of one node.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +23,10 @@ pub struct Settings {
     pub outbox_bytes: usize,
     /// How many rooms one connection may be in.
     pub rooms_per_connection: usize,
+    /// How many connections one user may have on this node; 0: any number.
+    pub connections_per_user: usize,
+    /// How fast one connection may send.
+    pub rates: Rates,
     /// Options of rooms.
     pub namespaces: Namespaces,
 }
@@ -41,6 +47,8 @@ pub struct Namespace {
     pub max_message_bytes: usize,
     /// Who may publish.
     pub publish: PublishRule,
+    /// Who may subscribe.
+    pub subscribe: SubscribeRule,
     /// Whether senders get their own messages where they do not say; `None`: not in raw mode, yes
     /// in JSON mode.
     pub echo: Option<bool>,
@@ -48,25 +56,40 @@ pub struct Namespace {
     pub history: Option<Retention>,
     /// Whether clients may know who is in a room.
     pub presence: bool,
+    /// How many messages a second one connection may publish; 0: as many as connections may at all.
+    pub rate: u64,
 }
 
 /// Who may publish to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
     /// Every client.
     Anyone,
     /// Backends only, through the broker.
     Server,
 }
 
+/// Who may subscribe to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
+    /// Every client, also without a token.
+    Anyone,
+}
+
 impl Default for Namespace {
     fn default() -> Self {
         Self {
             max_message_bytes: 64 * 1024,
-            publish: PublishRule::Anyone,
+            publish: PublishRule::Token,
+            subscribe: SubscribeRule::Token,
             echo: None,
             history: None,
             presence: false,
+            rate: 0,
         }
     }
 }
