@@ -102,6 +102,8 @@ fn handshakes_are_checked() {
     check(&old, 426, "Sec-WebSocket-Version: 13");
     assert_eq!(old.header("sec-websocket-version"), Some("13"));
     check(&handshake(&format!("Connection: close\r\n{key}{version}")), 426, "Upgrade: websocket");
+    let old = format!("GET /ws?room=a HTTP/1.0\r\nHost: x\r\n{upgrade}{key}{version}\r\n");
+    check(&send(port, old.as_bytes()), 400, "begins with HTTP/1.1");
     let raw = |target: &str| WsClient::connect(port, target, &[]).unwrap();
     check(&raw("/ws?room=a%20b").unwrap_err(), 400, "A-Z a-z 0-9");
     check(&raw("/ws?room=a&room=b").unwrap_err(), 400, "raw mode takes one room");
