@@ -319,15 +319,15 @@ impl Membership {
     }
 
     /// The client is seen as somebody else from now on.
-    pub fn show_as(&self, who: Option<Rc<Who>>) {
+    pub fn show_as(&self, who: Option<&Rc<Who>>) {
         let mut rooms = self.shard.rooms.borrow_mut();
         let Some(entry) = rooms.get_mut(&self.room) else { return };
         let member = &mut entry.members[self.key];
-        if member.ended || member.who == who {
+        if member.ended || member.who.as_ref() == who {
             return;
         }
-        let before = std::mem::replace(&mut member.who, who.clone());
-        self.shard.count_presence(&self.room, who.as_ref(), 1);
+        let before = std::mem::replace(&mut member.who, who.cloned());
+        self.shard.count_presence(&self.room, who, 1);
         self.shard.count_presence(&self.room, before.as_ref(), -1);
     }
 

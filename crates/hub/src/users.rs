@@ -12,7 +12,9 @@ use crate::shard::Shard;
 
 /// Outboxes by user and connection.
 #[derive(Debug, Default)]
-pub(crate) struct Users(RefCell<HashMap<Arc<str>, HashMap<ConnectionId, Rc<Outbox>>>>);
+pub(crate) struct Users(RefCell<HashMap<Arc<str>, Connections>>);
+
+type Connections = HashMap<ConnectionId, Rc<Outbox>>;
 
 /// A connection is known to belong to a user, until this is dropped.
 #[derive(Debug)]

@@ -303,7 +303,7 @@ impl Session {
     /// Others see in all rooms who the client is now.
     pub(crate) fn show_who_it_is(&self) {
         for joined in &*self.joined.borrow() {
-            joined.membership.show_as(self.who(joined.membership.room()));
+            joined.membership.show_as(self.who(joined.membership.room()).as_ref());
         }
     }
 
