@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::cursor::StreamCursor;
 use crate::outbox::Outbox;
+use crate::overflow::{Lane, OverflowPolicy};
 use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardMessage};
 use crate::reads::Slice;
 use crate::room::{Held, Member, RoomEntry, Who};
@@ -41,6 +42,8 @@ pub struct Shard {
     /// Rooms without members, to be looked at again.
     emptied: RefCell<Vec<Room>>,
     next_stay: Cell<u32>,
+    /// How often the write loops have had their turn.
+    turn: Cell<u32>,
     requests: Sender<RouterRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
@@ -71,6 +74,7 @@ impl Shard {
             interest_changed: Notify::new(),
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
+            turn: Cell::new(0),
             requests,
             stats,
             started,
@@ -82,16 +86,19 @@ impl Shard {
         &self.stats
     }
 
-    /// Makes a connection a member of a room. Until it is released its messages are held.
+    /// Makes a connection a member of a room. Until it is released its messages are held. A poll is answered with what
+    /// fits, whatever the policy.
     pub fn join(
         self: &Rc<Self>,
         room: &Room,
         connection: ConnectionId,
-        form: WireForm,
         outbox: &Rc<Outbox>,
+        overflow: OverflowPolicy,
         cursor: Option<&Rc<StreamCursor>>,
         who: Option<&Rc<Who>>,
     ) -> Membership {
+        let form = outbox.form();
+        let droppable = overflow.is_lossy() && form != WireForm::Poll;
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
@@ -100,6 +107,7 @@ impl Shard {
             connection,
             form,
             outbox: Rc::clone(outbox),
+            lane: droppable.then(|| Rc::new(Lane::new(room.clone(), overflow))),
             cursor: cursor.cloned(),
             held,
             has: None,
@@ -202,6 +210,7 @@ impl Shard {
             for message in batch.drain(..) {
                 self.handle(message);
             }
+            self.turn.set(self.turn.get().wrapping_add(1));
             tokio::task::yield_now().await;
         }
     }
@@ -230,7 +239,7 @@ impl Shard {
         let begin = Instant::now();
         let mut rooms = self.rooms.borrow_mut();
         let Some(entry) = rooms.get_mut(&push.publication().room) else { return };
-        entry.fan_out(push, &self.stats);
+        entry.fan_out(push, self.turn.get(), &self.stats);
         self.stats.fanout_duration.observe(begin.elapsed());
         if let Some(published_us) = push.publication().published_us {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -348,7 +357,8 @@ impl Membership {
     /// `after`, which the client has already.
     pub fn release(&self, after: Option<Position>) {
         if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
-            entry.members[self.key].release(&self.room, after, &self.shard.stats);
+            let shard = &self.shard;
+            entry.members[self.key].release(&self.room, after, shard.turn.get(), &shard.stats);
         }
     }
 }

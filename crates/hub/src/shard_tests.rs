@@ -29,7 +29,7 @@ fn client(shard: &Shard, serial: u64) -> Client {
 }
 
 fn join(shard: &Rc<Shard>, client: &Client, name: &str) -> Membership {
-    shard.join(&room(name), client.id, WireForm::WebSocketRaw, &client.outbox, None, None)
+    shard.join(&room(name), client.id, &client.outbox, OverflowPolicy::Disconnect, None, None)
 }
 
 fn publish(shard: &Shard, name: &str, text: &str, except: Option<ConnectionId>) {
@@ -117,7 +117,8 @@ fn a_slow_stream_over_several_rooms_is_closed_as_slow_whatever_its_rooms_keep() 
         let shard = shard();
         let outbox = Rc::new(Outbox::new(1000, WireForm::Sse, Arc::clone(shard.stats())));
         let id = ConnectionId { node: NodeId(1), serial: 1 };
-        let membership = shard.join(&room("x"), id, WireForm::Sse, &outbox, Some(&Rc::default()), None);
+        let policy = OverflowPolicy::Disconnect;
+        let membership = shard.join(&room("x"), id, &outbox, policy, Some(&Rc::default()), None);
         membership.release(None);
         for _ in 0..20 {
             let plain = Publication::plain(room("x"), Payload::untyped("x".repeat(100)));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use roomcast_broker::{Retention, RetentionTable};
+use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
@@ -48,6 +49,8 @@ pub struct Namespace {
     pub history: Option<Retention>,
     /// Whether clients may know who is in a room.
     pub presence: bool,
+    /// What happens to messages that a client does not take in time.
+    pub overflow: OverflowPolicy,
 }
 
 /// Who may publish to a room.
@@ -67,6 +70,7 @@ impl Default for Namespace {
             echo: None,
             history: None,
             presence: false,
+            overflow: OverflowPolicy::default(),
         }
     }
 }
