@@ -5,6 +5,7 @@
 //! may be dropped goes on where it stopped the last time, because what could not be dropped then never can.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -85,12 +86,12 @@ impl Backlog {
 
     /// Adds what may not be dropped. What may be makes place for it.
     pub(crate) fn push(&mut self, entry: Entry, stats: &ShardStats) -> Result<(), Overflow> {
-        let slot = Slot::from(entry);
-        let cost = slot.cost();
+        let cost = entry.cost();
         if !self.fits(cost) && !self.make_place(cost, stats) {
             return Err(Overflow);
         }
-        self.append(slot);
+        self.cost += cost;
+        self.slots.push_back(Slot::from(entry));
         Ok(())
     }
 
@@ -141,11 +142,27 @@ impl Backlog {
         }
     }
 
-    /// Bytes to be written next, in order, up to where something else has to be told first.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let first = self.slots.front().and_then(Slot::bytes).map(|bytes| &bytes[self.written..]);
-        let rest = self.slots.iter().skip(1).take_while(|slot| !slot.is_gap()).filter_map(Slot::bytes);
-        first.into_iter().chain(rest.map(|bytes| &**bytes))
+    /// Puts what is to be written next into `slices`, in order, up to where something else has to be told first; gives
+    /// how many. A gap in front is taken for told.
+    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut slots = self.slots.iter();
+        if self.gap().is_some() {
+            slots.next();
+        }
+        let mut chunks = slots.map_while(|slot| match slot.bytes() {
+            Some(bytes) => Some(&bytes[..]),
+            None if slot.is_gap() => None,
+            None => Some(&[]),
+        });
+        let mut skip = self.written;
+        let mut count = 0;
+        // Vacant slots take a place among the slices: they are few.
+        for (slice, chunk) in slices.iter_mut().zip(&mut chunks) {
+            *slice = IoSlice::new(&chunk[skip..]);
+            skip = 0;
+            count += 1;
+        }
+        count
     }
 
     /// The gap that has to be told before anything else.
@@ -171,16 +188,31 @@ impl Backlog {
         self.slots.front()?.bytes()
     }
 
-    /// So many more bytes were written. Takes out what is now written whole.
+    /// So many more bytes were written. Takes out what is now written whole, and vacant slots behind it.
     pub(crate) fn advance(&mut self, bytes: usize) -> Written {
         let mut whole = Written::default();
+        let mut gone = 0;
         self.written += bytes;
-        while let Some(len) = self.front().map(Bytes::len)
-            && self.written >= len
-        {
-            self.written -= len;
-            whole.entries += 1;
-            whole.messages += u64::from(self.pop().is_message());
+        for slot in &self.slots {
+            match slot.bytes() {
+                Some(bytes) if self.written >= bytes.len() => {
+                    self.written -= bytes.len();
+                    self.cost -= cost(bytes);
+                    whole.entries += 1;
+                    whole.messages += u64::from(slot.is_message());
+                    self.latest -= usize::from(self.latest > 0 && slot.is_latest());
+                }
+                None if slot.is_vacant() => self.vacant -= 1,
+                _ => break,
+            }
+            gone += 1;
+        }
+        self.behind &= self.latest > 0;
+        self.first += gone as u64;
+        if gone == self.slots.len() && self.slots.capacity() > SLOTS_KEPT {
+            self.slots = VecDeque::new();
+        } else {
+            self.slots.drain(..gone);
         }
         whole
     }
@@ -191,23 +223,6 @@ impl Backlog {
         let dropped: usize = self.slots.drain(keep..).map(|slot| slot.cost()).sum();
         self.cost -= dropped;
         self.vacant = 0;
-    }
-
-    fn pop(&mut self) -> Slot {
-        let slot = self.slots.pop_front().unwrap_or(Slot::VACANT);
-        self.first += 1;
-        self.cost -= slot.cost();
-        if slot.lane().is_some_and(|lane| lane.is_latest()) {
-            self.latest -= 1;
-            self.behind &= self.latest > 0;
-        }
-        if self.vacant > 0 {
-            self.clear_front();
-        }
-        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
-            self.slots = VecDeque::new();
-        }
-        slot
     }
 
     /// Whether so much fits. One entry always fits where nothing waits.
@@ -226,6 +241,7 @@ impl Backlog {
     }
 
     /// Drops the oldest messages that may be dropped until so much fits; `false` if it does not.
+    #[cold]
     fn make_place(&mut self, cost: usize, stats: &ShardStats) -> bool {
         self.searched = self.searched.max(self.first + u64::from(self.written > 0));
         while !self.fits(cost) && self.searched < self.end() {
@@ -260,7 +276,7 @@ impl Backlog {
         let mut index = usize::from(self.written > 0);
         while left > 0 && index < self.slots.len() {
             self.count_steps(1);
-            if self.slots[index].lane().is_some_and(|lane| lane.is_latest()) {
+            if self.slots[index].is_latest() {
                 left -= 1;
                 if self.is_superseded(index) {
                     self.drop_at(index, stats);

@@ -14,6 +14,7 @@ use roomcast_protocol::{Close, WireForm};
 
 use crate::backlog::Backlog;
 use crate::overflow::{Lane, notice, tells};
+use crate::slot::cost;
 use crate::stats::ShardStats;
 
 /// What each queued entry is reckoned to cost besides its bytes, so that one bound in bytes also
@@ -30,6 +31,15 @@ pub enum Entry {
     Message(Rc<Bytes>),
     /// Something for this client alone: a reply, a pong.
     Reply(Bytes),
+}
+
+impl Entry {
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Message(bytes) => cost(bytes),
+            Self::Reply(bytes) => cost(bytes),
+        }
+    }
 }
 
 /// The queue is full: the client reads more slowly than its rooms speak.
@@ -187,13 +197,13 @@ impl Outbox {
     pub fn write_with(&self, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
         let mut inner = self.inner.borrow_mut();
         let notice = self.notice(&inner);
-        let chunks = notice.as_deref().into_iter().chain(inner.backlog.chunks());
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(chunks) {
-            *slice = IoSlice::new(chunk);
-            count += 1;
+        if let Some(notice) = &notice {
+            slices[0] = IoSlice::new(notice);
+            count = 1;
         }
+        count += inner.backlog.fill(&mut slices[count..]);
         let written = write(&slices[..count])?;
         // Nothing of the notice has gone out: there may be more to count until some of it does.
         self.advance(&mut inner, notice.filter(|_| written > 0), written);

@@ -1,6 +1,7 @@
 //! The queue of one client, without a socket.
 
 use super::*;
+use crate::overflow::OverflowPolicy;
 use proptest::prelude::*;
 
 #[derive(Default)]
@@ -65,6 +66,44 @@ fn close_comes_after_what_is_queued_and_abort_instead_of_it() {
     outbox.write_with(|slices| Ok(slices.iter().map(|s| s.len()).sum())).unwrap();
     assert_eq!(outbox.closing(), Some(Close::SLOW_CONSUMER));
     assert_eq!(outbox.stats.sent_bytes.get(), 3);
+}
+
+/// In each form that has a word for it, at its place, and once.
+#[test]
+fn what_was_dropped_is_told_as_the_form_says_it() {
+    let expected = [
+        (WireForm::WebSocketRaw, "r", ""),
+        (WireForm::WebSocketJson, "r", "\u{81}'{\"type\":\"dropped\",\"room\":\"a\",\"count\":9}"),
+        (WireForm::Sse, "r", "event: dropped\ndata: {\"room\":\"a\",\"count\":9}\n\n"),
+        (WireForm::SseJson, "r", "event: dropped\ndata: {\"room\":\"a\",\"count\":9}\n\n"),
+    ];
+    for (form, reply, notice) in expected {
+        let outbox = Outbox::new(199, form, Arc::default());
+        let lane =
+            Rc::new(Lane::new(roomcast_protocol::Room::parse("a").unwrap(), OverflowPolicy::DropOldest));
+        outbox.push(Entry::Reply(Bytes::from(reply))).unwrap();
+        for n in 0..11 {
+            let message = Rc::new(Bytes::from(format!("{n};")));
+            outbox.push_droppable(&lane, None, message, n).unwrap();
+        }
+        let mut written = Vec::new();
+        while !outbox.is_empty() {
+            outbox.write_with(|_| Ok(0)).unwrap();
+            outbox
+                .write_with(|slices| {
+                    let first = slices[0].first().copied().into_iter();
+                    written.extend(first);
+                    Ok(1)
+                })
+                .unwrap();
+        }
+        let written: String = written.into_iter().map(char::from).collect();
+        assert_eq!(written, format!("{reply}{notice}9;10;"), "{form:?}");
+        assert_eq!(outbox.stats.outbox_bytes.get(), 0);
+        assert_eq!(outbox.stats.dropped[OverflowPolicy::DropOldest as usize].get(), 9);
+        assert_eq!(outbox.stats.delivered[form as usize].get(), 2);
+        assert_eq!(outbox.stats.sent_bytes.get(), written.chars().count() as u64);
+    }
 }
 
 proptest! {

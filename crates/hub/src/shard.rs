@@ -29,6 +29,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// small enough that outboxes do not overflow only because nobody was allowed to write.
 const BATCH_MESSAGES: usize = 64;
 
+/// Payload after which they get it sooner: 64 large messages would be more than an outbox holds.
+const BATCH_BYTES: usize = 64 * 1024;
+
 /// Rooms and members of one core. All methods are called from that core's thread.
 #[derive(Debug)]
 pub struct Shard {
@@ -207,12 +210,22 @@ impl Shard {
     pub async fn run(self: Rc<Self>, mut inbox: Receiver<ShardMessage>) {
         let mut batch = Vec::with_capacity(BATCH_MESSAGES);
         while inbox.recv_many(&mut batch, BATCH_MESSAGES).await > 0 {
+            let mut bytes = 0;
             for message in batch.drain(..) {
+                bytes += message.payload_bytes();
                 self.handle(message);
+                if bytes >= BATCH_BYTES {
+                    bytes = 0;
+                    self.let_others_write().await;
+                }
             }
-            self.turn.set(self.turn.get().wrapping_add(1));
-            tokio::task::yield_now().await;
+            self.let_others_write().await;
         }
+    }
+
+    async fn let_others_write(&self) {
+        self.turn.set(self.turn.get().wrapping_add(1));
+        tokio::task::yield_now().await;
     }
 
     fn handle(&self, message: ShardMessage) {

@@ -34,6 +34,7 @@ const _: () = assert!(size_of::<Slot>() == size_of::<Entry>() && size_of::<Slot>
 impl Slot {
     pub(crate) const VACANT: Self = Self::Shared(Shared::Vacant);
 
+    #[inline]
     pub(crate) fn bytes(&self) -> Option<&Bytes> {
         match self {
             Self::Reply(bytes) => Some(bytes),
@@ -57,6 +58,10 @@ impl Slot {
 
     pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Shared(Shared::Message(_) | Shared::Droppable(..)))
+    }
+
+    pub(crate) fn is_latest(&self) -> bool {
+        self.lane().is_some_and(|lane| lane.is_latest())
     }
 
     pub(crate) fn is_field(&self) -> bool {
