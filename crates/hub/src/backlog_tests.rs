@@ -76,7 +76,7 @@ impl Pipe {
     }
 
     fn dropped(&self) -> u64 {
-        self.stats.dropped.iter().map(|counter| counter.get()).sum()
+        self.stats.dropped.iter().map(crate::stats::Counter::get).sum()
     }
 }
 
@@ -279,7 +279,7 @@ impl Reader {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn everything_comes_or_is_counted_in_order_and_within_the_bound(

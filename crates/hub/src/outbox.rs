@@ -14,7 +14,6 @@ use roomcast_protocol::{Close, WireForm};
 
 use crate::backlog::Backlog;
 use crate::overflow::{Lane, notice, tells};
-use crate::slot::cost;
 use crate::stats::ShardStats;
 
 /// What each queued entry is reckoned to cost besides its bytes, so that one bound in bytes also
@@ -31,15 +30,6 @@ pub enum Entry {
     Message(Rc<Bytes>),
     /// Something for this client alone: a reply, a pong.
     Reply(Bytes),
-}
-
-impl Entry {
-    pub(crate) fn cost(&self) -> usize {
-        match self {
-            Self::Message(bytes) => cost(bytes),
-            Self::Reply(bytes) => cost(bytes),
-        }
-    }
 }
 
 /// The queue is full: the client reads more slowly than its rooms speak.
@@ -87,8 +77,17 @@ impl Outbox {
 
     /// Queues an entry. After [`close`](Self::close) entries are dropped without an error: the
     /// client has been told that it gets no more.
+    #[inline]
     pub fn push(&self, entry: Entry) -> Result<(), Overflow> {
-        self.change(|backlog| backlog.push(entry, &self.stats))
+        let mut inner = self.inner.borrow_mut();
+        if inner.closing.is_some() {
+            return Ok(());
+        }
+        let before = inner.backlog.cost();
+        let result = inner.backlog.push(entry, &self.stats);
+        self.reckon(before, inner.backlog.cost());
+        inner.wake();
+        result
     }
 
     /// Queues a message of a room whose messages may be dropped, and the `id:` field that comes before it. `turn` is
@@ -100,27 +99,24 @@ impl Outbox {
         message: Rc<Bytes>,
         turn: u32,
     ) -> Result<(), Overflow> {
-        self.change(|backlog| backlog.push_droppable(lane, field, message, turn, &self.stats))
-    }
-
-    /// Tells the client that so many messages of a room were dropped before they came here.
-    pub(crate) fn count_dropped(&self, lane: &Rc<Lane>, count: u64) {
-        let _ = self.change(|backlog| {
-            backlog.count_dropped(lane, count, &self.stats);
-            Ok(())
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Backlog) -> Result<(), Overflow>) -> Result<(), Overflow> {
         let mut inner = self.inner.borrow_mut();
         if inner.closing.is_some() {
             return Ok(());
         }
         let before = inner.backlog.cost();
-        let result = change(&mut inner.backlog);
+        let result = inner.backlog.push_droppable(lane, field, message, turn, &self.stats);
         self.reckon(before, inner.backlog.cost());
         inner.wake();
         result
+    }
+
+    /// Tells the client that so many messages of a room were dropped before they came here.
+    pub(crate) fn count_dropped(&self, lane: &Rc<Lane>, count: u64) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.closing.is_none() {
+            inner.backlog.count_dropped(lane, count, &self.stats);
+            inner.wake();
+        }
     }
 
     /// Counts what waits now in place of what waited before.

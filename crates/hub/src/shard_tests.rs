@@ -123,7 +123,7 @@ fn held_messages_of_a_room_that_drops_are_counted() {
         "the next poll gets the rest"
     );
     assert_eq!(shard.stats.slow_consumers.get(), 0);
-    assert_eq!(shard.stats.dropped.iter().map(|counter| counter.get()).sum::<u64>(), 9);
+    assert_eq!(shard.stats.dropped.iter().map(crate::stats::Counter::get).sum::<u64>(), 9);
 }
 
 #[test]

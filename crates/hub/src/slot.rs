@@ -77,15 +77,6 @@ impl Slot {
     }
 }
 
-impl From<Entry> for Slot {
-    fn from(entry: Entry) -> Self {
-        match entry {
-            Entry::Message(bytes) => Self::Shared(Shared::Message(bytes)),
-            Entry::Reply(bytes) => Self::Reply(bytes),
-        }
-    }
-}
-
 /// What bytes are reckoned to cost.
 pub(crate) fn cost(bytes: &Bytes) -> usize {
     bytes.len() + ENTRY_COST_BYTES
