@@ -259,11 +259,10 @@ impl Backlog {
         self.searched = self.searched.max(self.first + u64::from(self.written > 0));
         while !self.fits(cost) && self.searched < self.end() {
             let index = (self.searched - self.first) as usize;
-            let message = index + usize::from(self.slots[index].is_field());
-            self.searched = self.first + message as u64 + 1;
+            self.searched += 1;
             self.count_steps(1);
-            if self.is_superseded(message) {
-                self.drop_at(message, stats);
+            if self.is_superseded(index) {
+                self.drop_at(index, stats);
             }
         }
         self.clear_away();
