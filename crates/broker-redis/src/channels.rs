@@ -21,6 +21,9 @@ pub(crate) struct Channels {
 const PROBE_PREFIX: &str = "roomcast:probe:";
 const MESSAGE_SUFFIX: &str = "}:m";
 
+/// Where backends and operators say what they wish about a user.
+pub(crate) const CONTROL: &str = "roomcast:control";
+
 /// What a channel is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Channel<'a> {
@@ -28,6 +31,8 @@ pub(crate) enum Channel<'a> {
     Plain(&'a str),
     /// Envelopes for the room of this name.
     Message(&'a str),
+    /// Wishes about users.
+    Control,
     /// This node's probes.
     Probe,
     /// None of ours.
@@ -70,6 +75,9 @@ impl Channels {
 
     pub(crate) fn classify<'a>(&self, channel: &'a [u8]) -> Channel<'a> {
         let Ok(channel) = std::str::from_utf8(channel) else { return Channel::Foreign };
+        if channel == CONTROL {
+            return Channel::Control;
+        }
         if channel == self.probe {
             return Channel::Probe;
         }
@@ -101,6 +109,7 @@ mod tests {
                 assert_eq!(channels.classify(b"other"), Channel::Foreign);
             }
             assert_eq!(channels.classify(b"roomcast:probe:0000000000000007:n:1"), Channel::Probe);
+            assert_eq!(channels.classify(b"roomcast:control"), Channel::Control);
             assert_eq!(channels.classify(b"\xff"), Channel::Foreign);
             let node = Channels::node_of(channels.probe()).unwrap();
             assert_eq!((node.id, &*node.name), (NodeId(7), "n:1"));

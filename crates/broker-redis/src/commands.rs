@@ -4,6 +4,7 @@
 //! While there is no connection every command fails at once, so that publishers hear `unavailable`
 //! instead of waiting for an outage to end.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,13 @@ use redis::aio::MultiplexedConnection;
 use redis::{Arg, AsyncConnectionConfig, Cmd, RedisError, Value};
 use roomcast_broker::{BrokerError, BrokerErrorKind, SharedRetention};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::config::RedisConfig;
 use crate::library::Library;
+use crate::socket::Socket;
 
 /// Most commands under way at once. At a round trip of 1 ms this is 8 million a second; more
 /// means that Redis does not keep up, and the next publisher is told so instead of queued.
@@ -35,6 +38,8 @@ pub(crate) struct Commands {
     permits: Semaphore,
     /// Told when the connection is found to be unusable.
     broken: Notify,
+    /// Told when there is a new connection.
+    connected: Notify,
     library: Library,
     /// When a refusal was logged last.
     refusal_logged: Mutex<Option<Instant>>,
@@ -47,6 +52,7 @@ impl Commands {
             connection: ArcSwapOption::empty(),
             permits: Semaphore::new(COMMANDS_MAX),
             broken: Notify::new(),
+            connected: Notify::new(),
             library: Library::new(&config.prefix, retention),
             refusal_logged: Mutex::default(),
         }
@@ -75,6 +81,16 @@ impl Commands {
     /// What tells this server from the one before a failover.
     pub(crate) fn generation(&self) -> Arc<String> {
         self.library.generation()
+    }
+
+    /// What tells this process of the server from one that ran before it, or elsewhere.
+    pub(crate) fn server(&self) -> Arc<String> {
+        self.library.server()
+    }
+
+    /// Completes when there is a new connection; for one task.
+    pub(crate) async fn connected(&self) {
+        self.connected.notified().await;
     }
 
     /// Drops the connection, so that the supervisor makes a new one.
@@ -122,6 +138,7 @@ impl Commands {
                     }
                     backoff.reset();
                     self.connection.store(Some(Arc::new(connection.clone())));
+                    self.connected.notify_one();
                     self.watch(connection).await;
                     self.connection.store(None);
                 }
@@ -136,11 +153,17 @@ impl Commands {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let timeout = Some(self.config.timeout);
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout);
-        let mut connection =
-            self.config.client()?.get_multiplexed_async_connection_with_config(&settings).await?;
+        let limit = self.config.timeout;
+        let settings = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
+        let login = self.config.login().map_err(std::io::Error::other)?;
+        let connecting = async {
+            let socket = Socket::connect(&self.config).await?;
+            MultiplexedConnection::new_with_config(&login, socket, settings).await
+        };
+        let (mut connection, driver) =
+            timeout(limit, connecting).await.map_err(|_| std::io::Error::from(ErrorKind::TimedOut))??;
+        // Ends when the last clone of the connection is dropped.
+        tokio::spawn(driver);
         if let Err(error) = self.library.prepare(&mut connection).await {
             if error.is_unrecoverable_error() || error.is_timeout() {
                 return Err(error);

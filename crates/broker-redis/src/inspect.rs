@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_redis::{Config, Connection, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use redis::Cmd;
 
 use crate::config::RedisConfig;
@@ -49,9 +49,8 @@ pub async fn inspect(config: &RedisConfig) -> Result<ServerReport, String> {
 
 async fn ask(config: &RedisConfig) -> Result<ServerReport, String> {
     let failed = |error: &dyn std::fmt::Display| format!("Redis at {}: {error}", config.address());
-    let pool = Config::from_connection_info(config.info.clone())
-        .builder()
-        .map_err(|e| failed(&e))?
+    let info = config.client_info().map_err(|e| failed(&e))?;
+    let pool = Pool::builder(Manager::new(info).map_err(|e| failed(&e))?)
         .max_size(POOL_SIZE)
         .runtime(Runtime::Tokio1)
         .build()

@@ -22,8 +22,10 @@ mod link;
 mod presence;
 mod probes;
 mod resp;
+mod socket;
 mod stream;
 mod subscriptions;
+mod tls;
 mod wishes;
 
 use std::future::Future;
@@ -34,10 +36,11 @@ use roomcast_broker::{
     BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, PresenceDelta, RetentionTable,
     RoomMembers, SharedRetention,
 };
-use roomcast_protocol::{Position, Publication, Room};
+use roomcast_protocol::{Control, Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
 pub use inspect::{ServerReport, inspect};
+pub use tls::RedisTlsFiles;
 
 use channels::Channels;
 use commands::Commands;
@@ -154,6 +157,14 @@ impl Broker for RedisBroker {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.presence.close())
+    }
+
+    fn control(&self, wish: Control) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async move {
+            let mut command = Cmd::new();
+            command.arg("PUBLISH").arg(channels::CONTROL).arg(wish.to_json());
+            self.commands.run(&command).await.map(drop)
+        })
     }
 
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {

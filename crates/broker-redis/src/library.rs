@@ -16,6 +16,8 @@ pub(crate) struct Library {
     prefix: String,
     retention: SharedRetention,
     generation: ArcSwap<String>,
+    /// The server process that was connected to last.
+    server: ArcSwap<String>,
     /// The settings that the backends' library was last loaded with by this node; none before the
     /// first connection.
     loaded: Mutex<Option<Loaded>>,
@@ -30,17 +32,23 @@ struct Loaded {
 impl Library {
     pub(crate) fn new(prefix: &str, retention: SharedRetention) -> Self {
         let generation = ArcSwap::from_pointee(String::from("0"));
-        Self { prefix: prefix.to_owned(), retention, generation, loaded: Mutex::new(None) }
+        let server = ArcSwap::default();
+        Self { prefix: prefix.to_owned(), retention, generation, server, loaded: Mutex::new(None) }
     }
 
     pub(crate) fn generation(&self) -> Arc<String> {
         self.generation.load_full()
     }
 
+    pub(crate) fn server(&self) -> Arc<String> {
+        self.server.load_full()
+    }
+
     /// On every new connection: finds out which server it is, and loads what it lacks.
     pub(crate) async fn prepare(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let info: String = command(&["INFO", "replication"]).query_async(connection).await?;
+        let info: String = command(&["INFO", "server", "replication"]).query_async(connection).await?;
         self.generation.store(Arc::new(generation(&info)));
+        self.server.store(Arc::new(field(&info, "run_id:").to_owned()));
         self.load_gateway(connection).await?;
         self.follow_settings(connection).await
     }
@@ -111,9 +119,12 @@ fn code_of(answer: &Value) -> Option<String> {
 /// asynchronous, so ids may have been given out there that are not known here: epochs
 /// begin anew. A server that was never promoted, restarted or not, is generation 0.
 fn generation(info: &str) -> String {
-    let before =
-        info.lines().find_map(|line| line.strip_prefix("master_replid2:")).unwrap_or_default().trim();
+    let before = field(info, "master_replid2:");
     if before.bytes().all(|byte| byte == b'0') { "0".to_owned() } else { before.to_owned() }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> &'a str {
+    info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim()
 }
 
 #[cfg(test)]

@@ -3,25 +3,28 @@
 //! The supervisor connects again for as long as it takes, asks for every wanted room, and takes a
 //! connection for dead when it is silent or when probes that were published do not arrive on it.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, BytesMut};
 use roomcast_broker::{BrokerEvent, EventSender};
-use roomcast_protocol::{Payload, Publication, Push, Room};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use roomcast_protocol::{Control, Payload, Publication, Push, Room};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
-use crate::channels::{Channel, Channels};
+use crate::channels::{self, Channel, Channels};
 use crate::commands::Commands;
-use crate::config::RedisConfig;
+use crate::config::{ConfigError, RedisConfig};
 use crate::envelope;
 use crate::presence;
 use crate::probes::Probes;
 use crate::resp::{Malformed, Reader, Reply};
+use crate::socket::Socket;
 use crate::subscriptions::{Changes, Subscriptions};
 use crate::wishes::Wishes;
 
@@ -57,6 +60,8 @@ enum LinkError {
     #[error("what is published does not arrive any more, although the connection stands")]
     Deaf,
     #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
     Malformed(#[from] Malformed),
     #[error("Redis refused: {0}")]
     Refused(String),
@@ -66,11 +71,13 @@ enum LinkError {
 
 /// One standing connection.
 struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     reader: Reader,
     /// Commands that are not written yet. Bounded by the wishes: each room is in it at most once
     /// for each change, and changes are taken only when it is empty.
     out: BytesMut,
+    /// Written, and perhaps kept back by TLS.
+    unflushed: bool,
     heard: Instant,
     /// Probes are confirmed as a channel like any other: then the link is up.
     up: bool,
@@ -143,10 +150,9 @@ impl Link {
     }
 
     async fn connect(&mut self) -> Result<Connection, LinkError> {
-        let mut stream = TcpStream::connect((&*self.config.host, self.config.port)).await?;
-        stream.set_nodelay(true)?;
+        let redis = self.config.login()?;
+        let mut stream = Socket::connect(&self.config).await?;
         let mut reader = Reader::default();
-        let redis = self.config.info.redis_settings();
         let mut hello: Vec<Vec<&[u8]>> = Vec::new();
         if let Some(password) = redis.password() {
             let user = redis.username().unwrap_or("default");
@@ -158,47 +164,40 @@ impl Link {
             write_command(&mut out, command);
         }
         stream.write_all(&out).await?;
+        stream.flush().await?;
         for _ in &hello {
             read_ok(&mut stream, &mut reader).await?;
         }
         out.clear();
-        write_command(&mut out, &[b"SUBSCRIBE", self.channels.probe().as_bytes()]);
+        write_command(
+            &mut out,
+            &[b"SUBSCRIBE", channels::CONTROL.as_bytes(), self.channels.probe().as_bytes()],
+        );
         self.subscriptions.apply(self.wishes.take(), false);
         let rooms = self.subscriptions.connected();
         debug!(redis = self.config.address(), rooms = rooms.len(), "subscription link connected");
         self.write_rooms(&mut out, b"SUBSCRIBE", &rooms);
-        Ok(Connection { stream, reader, out, heard: Instant::now(), up: false })
+        Ok(Connection { stream, reader, out, unflushed: false, heard: Instant::now(), up: false })
     }
 
     async fn listen(&mut self, connection: &mut Connection) -> Result<std::convert::Infallible, LinkError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let writing = !connection.out.is_empty();
+            let writing = !connection.out.is_empty() || connection.unflushed;
             tokio::select! {
-                readable = connection.stream.readable() => {
-                    readable?;
-                    self.read(connection).await?;
-                }
-                writable = connection.stream.writable(), if writing => {
-                    writable?;
-                    connection.write()?;
-                }
+                progress = connection.progress() => match progress? {
+                    Progress::Read => self.take_in(connection).await?,
+                    Progress::Written => {}
+                },
                 () = self.wishes.changed(), if !writing => self.take_wishes(connection).await?,
                 _ = tick.tick() => self.check(connection)?,
             }
         }
     }
 
-    /// Reads what is there and passes it on, in order.
-    async fn read(&mut self, connection: &mut Connection) -> Result<(), LinkError> {
-        connection.reader.buffer.reserve(READ_BYTES);
-        match connection.stream.try_read_buf(&mut connection.reader.buffer) {
-            Ok(0) => return Err(LinkError::Closed),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+    /// Passes on what was read, in order.
+    async fn take_in(&mut self, connection: &mut Connection) -> Result<(), LinkError> {
         let mut confirmed = Vec::new();
         while let Some(reply) = connection.reader.next()? {
             match reply {
@@ -207,7 +206,7 @@ impl Link {
                         confirmed.extend(self.subscriptions.reply(room));
                     }
                     Channel::Probe => self.up(connection).await?,
-                    Channel::Foreign => {}
+                    Channel::Control | Channel::Foreign => {}
                 },
                 Reply::Message { channel, payload } => {
                     self.send_confirmed(&mut confirmed).await?;
@@ -268,6 +267,13 @@ impl Link {
                 self.probes.returned(token);
                 return Some(BrokerEvent::Probe(token));
             }
+            Channel::Control => match Control::parse(&payload) {
+                Ok(wish) => return Some(BrokerEvent::Control(wish)),
+                Err(error) => {
+                    error!(%error, "dropped what was published to roomcast:control");
+                    return None;
+                }
+            },
             Channel::Foreign => return None,
         };
         Some(BrokerEvent::Publication(Arc::new(Push::new(publication))))
@@ -278,7 +284,6 @@ impl Link {
             self.subscriptions.apply(self.wishes.take(), true);
         self.write_rooms(&mut connection.out, b"SUBSCRIBE", &subscribe);
         self.write_rooms(&mut connection.out, b"UNSUBSCRIBE", &unsubscribe);
-        connection.write()?;
         self.send_confirmed(&mut confirmed).await
     }
 
@@ -312,22 +317,43 @@ impl Link {
     }
 }
 
+/// What a connection got on with.
+enum Progress {
+    /// Something has come.
+    Read,
+    /// Everything that was to be written is.
+    Written,
+}
+
 impl Connection {
-    fn write(&mut self) -> Result<(), LinkError> {
-        while !self.out.is_empty() {
-            match self.stream.try_write(&self.out) {
-                Ok(written) => self.out.advance(written),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error.into()),
+    /// Writes what waits and reads what comes. Nothing is lost when the future is dropped.
+    async fn progress(&mut self) -> Result<Progress, LinkError> {
+        poll_fn(|context| {
+            if (!self.out.is_empty() || self.unflushed) && self.poll_write(context)?.is_ready() {
+                return Poll::Ready(Ok(Progress::Written));
             }
+            self.reader.buffer.reserve(READ_BYTES);
+            let read = ready!(pin!(self.stream.read_buf(&mut self.reader.buffer)).poll(context))?;
+            Poll::Ready(if read == 0 { Err(LinkError::Closed) } else { Ok(Progress::Read) })
+        })
+        .await
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        while !self.out.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.out))?;
+            self.out.advance(written);
+            self.unflushed = true;
         }
         // A wave of subscriptions may have made it large.
         self.out = BytesMut::new();
-        Ok(())
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 }
 
-async fn read_ok(stream: &mut TcpStream, reader: &mut Reader) -> Result<(), LinkError> {
+async fn read_ok(stream: &mut Socket, reader: &mut Reader) -> Result<(), LinkError> {
     loop {
         match reader.next()? {
             Some(Reply::Error(message)) => return Err(LinkError::Refused(message)),

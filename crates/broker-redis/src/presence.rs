@@ -2,22 +2,23 @@
 //! lease, and lets the members of nodes leave that have lost theirs.
 //!
 //! Redis hears of members that come and go, and one renewal every [`RENEW_EVERY`]: nothing that grows with
-//! connections that only stay. A node whose lease has lapsed, or that Redis does not know any more, takes a new
-//! name and states all its members under it. So whatever is left under the old name can be dropped by anyone, at
-//! any time, without a race.
+//! connections that only stay. A node whose lease has lapsed, or that Redis does not know any more, or whose Redis
+//! is another process than before and may lack what was written last, takes a new name and states all its members
+//! under it. So whatever is left under the old name can be dropped by anyone, at any time, without a race.
+
+mod event;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
 use redis::{Cmd, Value};
-use roomcast_broker::{
-    BrokerError, BrokerErrorKind, LEASE, LocalMembers, PresenceDelta, PresenceEvent, RoomMembers,
-};
+use roomcast_broker::{BrokerError, BrokerErrorKind, LEASE, LocalMembers, PresenceDelta, RoomMembers};
 use roomcast_protocol::{Member, NodeId, Room};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
+
+pub(crate) use event::{EVENT_VERSION, event};
 
 use crate::channels::Channels;
 use crate::commands::Commands;
@@ -25,6 +26,9 @@ use crate::functions::{PRESENCE_DROP, PRESENCE_RENEW, PRESENCE_SET};
 
 /// A third of the lease: two renewals may fail.
 const RENEW_EVERY: Duration = LEASE.checked_div(3).expect("three is not zero");
+
+/// The wait after something has failed, unless there is a new connection before.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long changes are gathered before they are told: a wave of connections costs one command a room.
 const GATHER: Duration = Duration::from_millis(20);
@@ -38,11 +42,14 @@ const ROOMS_AT_ONCE: usize = 64;
 /// Rooms of a lost node that are asked for at once.
 const LOST_ROOMS_PER_COMMAND: usize = 64;
 
+/// Rooms that are noted with one command.
+const NOTED_PER_COMMAND: usize = 1000;
+
+/// Former names of this node that are kept until they can be given up for dropping: each took a lease to lapse.
+const FORMER_NAMES_MAX: usize = 16;
+
 /// The sorted set of nodes and their leases.
 const LEASES: &str = "roomcast:presence";
-
-/// First byte of what tells about members on a room's channel; messages begin with another.
-pub(crate) const EVENT_VERSION: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -60,13 +67,18 @@ struct Lease {
     /// Counts the names that this node has had.
     number: u32,
     renewed: Option<Instant>,
+    /// Which Redis knows the name.
+    server: Arc<String>,
+    /// Names that this node had before, and that are still to be given up.
+    former: Vec<String>,
     /// Nothing is stated any more.
     closed: bool,
 }
 
 impl Presence {
     pub(crate) fn new(node: NodeId, channels: Arc<Channels>, commands: Arc<Commands>) -> Self {
-        let lease = Lease { number: 0, renewed: None, closed: false };
+        let lease =
+            Lease { number: 0, renewed: None, server: Arc::default(), former: Vec::new(), closed: false };
         Self {
             node,
             channels,
@@ -85,8 +97,14 @@ impl Presence {
     /// Tells and renews, for ever.
     pub(crate) async fn drive(self: Arc<Self>) {
         let mut failing = false;
+        // Beside the rest: a lost node may have had very many rooms, and the lease must not lapse over them.
+        let mut dropping = JoinSet::new();
         loop {
-            let result = self.turn(Instant::now()).await;
+            let (lost, result) = self.turn(Instant::now()).await;
+            while dropping.try_join_next().is_some() {}
+            if dropping.is_empty() && !lost.is_empty() {
+                dropping.spawn(Arc::clone(&self).drop_all(lost));
+            }
             match result {
                 Ok(()) => failing = false,
                 // The connection's supervisor tells about outages; this is for refusals.
@@ -95,13 +113,15 @@ impl Presence {
                         warn!(%error, "presence is not kept; may this user call functions and write roomcast:* keys?");
                     }
                     debug!(%error, "presence could not be told; trying on");
-                    tokio::time::sleep(RENEW_EVERY / 3).await;
+                    let _ = tokio::time::timeout(RETRY, self.commands.connected()).await;
                     continue;
                 }
             }
             let wait = self.wait(Instant::now()).await;
-            if tokio::time::timeout(wait, self.changed.notified()).await.is_ok() {
-                tokio::time::sleep(GATHER).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.commands.connected() => {}
+                () = self.changed.notified() => tokio::time::sleep(GATHER).await,
             }
         }
     }
@@ -109,23 +129,36 @@ impl Presence {
     /// How long there is nothing to do, unless something changes.
     async fn wait(&self, now: Instant) -> Duration {
         let next_leave = self.locals().next_leave();
-        let renewal = self.lease.lock().await.renewed.map_or(now, |renewed| renewed + RENEW_EVERY);
+        let lease = self.lease.lock().await;
+        if lease.closed {
+            return LEASE;
+        }
+        let renewal = lease.renewed.map_or(now, |renewed| renewed + RENEW_EVERY);
         next_leave.map_or(renewal, |leave| leave.min(renewal)).saturating_duration_since(now)
     }
 
-    async fn turn(self: &Arc<Self>, now: Instant) -> Result<(), BrokerError> {
+    /// Does what is due. Gives the names of nodes that are lost, and what has failed.
+    async fn turn(self: &Arc<Self>, now: Instant) -> (Vec<String>, Result<(), BrokerError>) {
         let mut lease = self.lease.lock().await;
         if lease.closed {
-            return Ok(());
+            return (Vec::new(), Ok(()));
         }
-        let due = lease.renewed.is_none_or(|renewed| now >= renewed + RENEW_EVERY);
-        let lost = if due { self.renew(&mut lease, now).await? } else { Vec::new() };
+        let is_another = lease.server != self.commands.server();
+        let due = is_another || lease.renewed.is_none_or(|renewed| now >= renewed + RENEW_EVERY);
+        let renewed = if due { self.renew(&mut lease, now).await } else { Ok(Vec::new()) };
+        let lost = match renewed {
+            Ok(lost) => lost,
+            Err(error) => return (Vec::new(), Err(error)),
+        };
         let told = self.tell(&self.name(lease.number), now).await;
-        drop(lease);
-        for name in lost {
-            self.drop_lost(&name).await?;
+        // After that, so that nobody leaves for a moment.
+        while let Some(name) = lease.former.last() {
+            if let Err(error) = self.give_up(name).await {
+                return (lost, Err(error));
+            }
+            lease.former.pop();
         }
-        told
+        (lost, told)
     }
 
     /// The node stops: its members leave, and its lease ends.
@@ -140,24 +173,39 @@ impl Presence {
         if let Err(error) = told {
             return debug!(%error, "members are still there until the lease ends");
         }
+        let _ = self.commands.run(Cmd::new().arg("DEL").arg(rooms_of(&name))).await;
         let _ = self.commands.run(Cmd::new().arg("ZREM").arg(LEASES).arg(name)).await;
     }
 
     /// Renews the lease, under a new name where the old one is not believed any more. Gives the names of others
     /// that are not.
     async fn renew(&self, lease: &mut Lease, now: Instant) -> Result<Vec<String>, BrokerError> {
-        let mut answer = Vec::new();
-        if lease.renewed.is_some() {
-            answer = self.ask_for_lease(lease.number, "").await?;
+        let server = self.commands.server();
+        if lease.renewed.is_some() && lease.server == server {
+            let mut answer = self.ask_for_lease(lease.number, "").await?;
+            if answer.remove(0) == "1" {
+                lease.renewed = Some(now);
+                return Ok(answer);
+            }
         }
-        if answer.first().is_none_or(|believed| believed != "1") {
-            lease.number += 1;
-            self.locals().tell_all();
-            answer = self.ask_for_lease(lease.number, "new").await?;
+        self.ask_for_lease(lease.number + 1, "new").await?;
+        if lease.renewed.replace(now).is_some() && lease.former.len() < FORMER_NAMES_MAX {
+            lease.former.push(self.name(lease.number));
         }
-        lease.renewed = Some(now);
-        answer.remove(0);
-        Ok(answer)
+        lease.number += 1;
+        lease.server = server;
+        self.locals().tell_all();
+        // What has cut this node off has done so to others: they get the time to come back, too.
+        Ok(Vec::new())
+    }
+
+    /// Has a name of this node dropped, with what was told under it since others have dropped it or forgotten it.
+    async fn give_up(&self, name: &str) -> Result<(), BrokerError> {
+        let rooms = self.locals().rooms();
+        for some in rooms.chunks(NOTED_PER_COMMAND) {
+            self.note("SADD", name, some.iter()).await?;
+        }
+        self.commands.run(Cmd::new().arg("ZADD").arg(LEASES).arg(0).arg(name)).await.map(drop)
     }
 
     async fn ask_for_lease(&self, number: u32, is_new: &str) -> Result<Vec<String>, BrokerError> {
@@ -202,8 +250,10 @@ impl Presence {
                     }
                 }
             }
-            if !emptied.is_empty() {
-                self.note("SREM", name, emptied.iter()).await?;
+            if !emptied.is_empty()
+                && let Err(error) = self.note("SREM", name, emptied.iter()).await
+            {
+                failure = Some(error);
             }
         }
     }
@@ -235,22 +285,53 @@ impl Presence {
         Ok(())
     }
 
+    /// Lets the members of lost nodes leave.
+    async fn drop_all(self: Arc<Self>, names: Vec<String>) {
+        for name in names {
+            match self.drop_lost(&name).await {
+                Ok(()) => debug!(name, "the members of a lost node have left"),
+                Err(error) => debug!(name, %error, "not all members of a lost node have left; trying on"),
+            }
+        }
+    }
+
     /// Lets the members leave that a node had under a name that is not believed any more. Several nodes may do so
-    /// at once: each member leaves once.
-    async fn drop_lost(&self, name: &str) -> Result<(), BrokerError> {
+    /// at once: each member leaves once. A room that cannot be left keeps the name, and no other room.
+    async fn drop_lost(self: &Arc<Self>, name: &str) -> Result<(), BrokerError> {
         loop {
             let mut some = Cmd::new();
             some.arg("SRANDMEMBER").arg(rooms_of(name)).arg(LOST_ROOMS_PER_COMMAND);
             let rooms = texts(self.commands.run(&some).await?).ok_or_else(unexpected)?;
             if rooms.is_empty() {
-                debug!(name, "the members of a lost node have left");
                 return self.commands.run(Cmd::new().arg("ZREM").arg(LEASES).arg(name)).await.map(drop);
             }
+            let mut tasks = JoinSet::new();
             for room in rooms {
-                let mut leave = Cmd::new();
+                let (this, mut leave) = (Arc::clone(self), Cmd::new());
                 leave.arg("FCALL").arg(PRESENCE_DROP).arg(1).arg(&room).arg(name);
-                self.commands.run(&leave).await?;
-                self.commands.run(Cmd::new().arg("SREM").arg(rooms_of(name)).arg(&room)).await?;
+                tasks.spawn(async move { this.commands.run(&leave).await.map(|left| (room, left)) });
+            }
+            let mut failure = None;
+            let (mut answers, mut dropped, mut forget) = (0, 0, Cmd::new());
+            forget.arg("SREM").arg(rooms_of(name));
+            while let Some(done) = tasks.join_next().await {
+                match done {
+                    Ok(Ok((room, left))) => {
+                        answers += 1;
+                        if left == Value::Int(0) {
+                            dropped += 1;
+                            forget.arg(room);
+                        }
+                    }
+                    Ok(Err(error)) => failure = Some(error),
+                    Err(_) => {}
+                }
+            }
+            if answers == 0 {
+                return failure.map_or(Ok(()), Err);
+            }
+            if dropped > 0 {
+                self.commands.run(&forget).await?;
             }
         }
     }
@@ -268,7 +349,7 @@ impl Presence {
             }
             let (connections, info) = value.split_once(' ').ok_or_else(unexpected)?;
             let connections = connections.parse().map_err(|_| unexpected())?;
-            found.members.extend(read_member(&member, connections, info));
+            found.members.extend(event::read_member(&member, connections, info));
         }
         Ok(found)
     }
@@ -287,34 +368,6 @@ fn rooms_of(name: &str) -> String {
     format!("{LEASES}:{name}")
 }
 
-fn read_member(id: &str, connections: u32, info: &str) -> Option<Member> {
-    Some(Member { id: id.parse().ok()?, connections, info: (!info.is_empty()).then(|| info.into()) })
-}
-
-/// What Redis tells about members of a room. Big-endian: the version of this format, that of the room, and for each
-/// member its connections (4 bytes), the lengths of its id and info (2 each), and both. Nothing if it is not that.
-pub(crate) fn event(room: Room, mut bytes: Bytes) -> Option<PresenceEvent> {
-    if bytes.len() < 9 || bytes.get_u8() != EVENT_VERSION {
-        return None;
-    }
-    let version = bytes.get_u64();
-    let mut changes = Vec::new();
-    while !bytes.is_empty() {
-        if bytes.len() < 8 {
-            return None;
-        }
-        let connections = bytes.get_u32();
-        let (id, info) = (usize::from(bytes.get_u16()), usize::from(bytes.get_u16()));
-        if bytes.len() < id + info {
-            return None;
-        }
-        let (id, info) = (bytes.split_to(id), bytes.split_to(info));
-        let (id, info) = (std::str::from_utf8(&id).ok()?, std::str::from_utf8(&info).ok()?);
-        changes.extend(read_member(id, connections, info));
-    }
-    Some(PresenceEvent { room, version, changes })
-}
-
 /// The texts of an array or a map.
 fn texts(answer: Value) -> Option<Vec<String>> {
     let text = |value| match value {
@@ -331,32 +384,4 @@ fn texts(answer: Value) -> Option<Vec<String>> {
 
 fn unexpected() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Rejected, "Redis answered something unexpected about presence")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use roomcast_protocol::MemberId;
-
-    #[test]
-    fn events_are_read_and_junk_is_not() {
-        let room = || Room::parse("a").unwrap();
-        let mut bytes = vec![EVENT_VERSION, 0, 0, 0, 0, 0, 0, 0, 7];
-        bytes.extend([0, 0, 0, 2, 0, 6, 0, 2]);
-        bytes.extend(b"ualice{}");
-        bytes.extend([0, 0, 0, 0, 0, 4, 0, 0]);
-        bytes.extend(b"ubob");
-        let member = |name: &str, connections, info: Option<&str>| Member {
-            id: MemberId::User(name.into()),
-            connections,
-            info: info.map(Into::into),
-        };
-        let changes = vec![member("alice", 2, Some("{}")), member("bob", 0, None)];
-        let expected = PresenceEvent { room: room(), version: 7, changes };
-        assert_eq!(event(room(), Bytes::from(bytes.clone())), Some(expected));
-        for end in 0..bytes.len() {
-            let cut = event(room(), Bytes::copy_from_slice(&bytes[..end]));
-            assert!(cut.is_none_or(|event| event.changes.len() < 2), "{end}");
-        }
-    }
 }

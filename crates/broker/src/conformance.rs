@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use roomcast_protocol::{ConnectionId, EventName, NodeId, Payload, PayloadKind, Publication, Room};
+use roomcast_protocol::{ConnectionId, Control, EventName, NodeId, Payload, PayloadKind, Publication, Room};
 use tokio::time::timeout;
 
 pub use presence::delta;
@@ -133,6 +133,7 @@ where
     many_rooms_at_once(cluster().await).await;
     the_last_wish_counts(cluster().await).await;
     probes_come_back_to_their_node(cluster().await).await;
+    everyone_hears_what_is_wished(cluster().await).await;
     everyone_sees_all_nodes(cluster().await).await;
     history::suite(&mut cluster).await;
     presence::suite(&mut cluster).await;
@@ -249,6 +250,31 @@ async fn probes_come_back_to_their_node(mut nodes: Vec<Node>) {
                 assert!(returned == token || returned < 100, "got the probe {returned} of another node");
                 got = returned;
             }
+        }
+    }
+}
+
+async fn everyone_hears_what_is_wished(mut nodes: Vec<Node>) {
+    let last = nodes.len() - 1;
+    for node in &mut nodes {
+        // The link is up when a room is confirmed.
+        node.subscribe(&[room("control")]).await;
+    }
+    let wishes = [
+        Control::Disconnect { user: "jürgen \"x\"".into() },
+        Control::Unsubscribe { user: "bob".into(), room: room("chat:1") },
+    ];
+    for wish in &wishes {
+        nodes[last].broker.control(wish.clone()).await.expect("sent");
+    }
+    for node in &mut nodes {
+        for wish in &wishes {
+            let heard = loop {
+                if let BrokerEvent::Control(heard) = node.event().await {
+                    break heard;
+                }
+            };
+            assert_eq!(heard, *wish);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roomcast_protocol::{Push, Room};
+use roomcast_protocol::{Control, Push, Room};
 use tokio::sync::mpsc;
 
 use crate::presence::PresenceEvent;
@@ -31,6 +31,8 @@ pub enum BrokerEvent {
     Subscribed(Vec<Room>),
     /// Members of a room came or went, on whichever node.
     Presence(PresenceEvent),
+    /// A wish about a user's connections.
+    Control(Control),
     /// A probe of this node has come all the way round.
     Probe(u64),
     /// The connection to the other nodes stands. Rooms follow as they are confirmed.

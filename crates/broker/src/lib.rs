@@ -51,7 +51,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use roomcast_protocol::{NodeId, Position, Publication, Room};
+use roomcast_protocol::{Control, NodeId, Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
@@ -123,6 +123,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Who is in a room, on all nodes.
     fn members(&self, room: Room) -> BoxFuture<'_, Result<RoomMembers, BrokerError>>;
+
+    /// Tells all nodes, this one among them, what is wished about a user. Nodes that have no connection to the
+    /// broker at this moment do not hear it.
+    fn control(&self, wish: Control) -> BoxFuture<'_, Result<(), BrokerError>>;
 
     /// Publishes `token` the normal way, to come back to this node as [`BrokerEvent::Probe`]: the
     /// proof that messages get through, which no look at a connection's state can give.

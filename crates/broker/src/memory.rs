@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use roomcast_protocol::{Position, Publication, Push, Room};
+use roomcast_protocol::{Control, Position, Publication, Push, Room};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
@@ -208,6 +208,10 @@ impl Broker for MemoryBroker {
         self.shared.presence().locals.leave_all();
         self.shared.wished.notify_one();
         Box::pin(std::future::ready(()))
+    }
+
+    fn control(&self, wish: Control) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(self.send(BrokerEvent::Control(wish)))
     }
 
     fn probe(&self, token: u64) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -27,7 +27,7 @@ pub struct PresenceDelta {
     pub room: Room,
     /// Who.
     pub member: MemberId,
-    /// What the newest connection's token says about it.
+    /// What the newest connection's token says about it, if any has come.
     pub info: Option<Arc<str>>,
     /// How many more connections, or less.
     pub connections: i32,
@@ -58,7 +58,8 @@ pub struct RoomMembers {
 pub struct LocalMembers {
     rooms: HashMap<Room, HashMap<MemberId, Local>>,
     untold: HashSet<(Room, MemberId)>,
-    /// Members without connections, and when they have left; the oldest first.
+    /// Members without connections, and when they have left; the oldest first. Bounded by what goes in
+    /// [`LEAVE_GRACE`].
     leaving: VecDeque<(Instant, Room, MemberId)>,
 }
 
@@ -66,22 +67,48 @@ pub struct LocalMembers {
 struct Local {
     connections: u32,
     info: Option<Arc<str>>,
+    /// The others may know it.
+    is_stated: bool,
+    /// When it will have left, if it does not come back before.
+    leaves_at: Option<Instant>,
 }
 
 impl LocalMembers {
     /// Connections have come and gone.
     pub fn apply(&mut self, deltas: Vec<PresenceDelta>, now: Instant) {
+        self.settle(now);
         for PresenceDelta { room, member, info, connections } in deltas {
             let local = self.rooms.entry(room.clone()).or_default().entry(member.clone()).or_default();
             local.connections = local.connections.saturating_add_signed(connections);
-            if connections > 0 {
+            if connections > 0 || info.is_some() {
                 local.info = info;
             }
-            if local.connections > 0 {
-                self.untold.insert((room, member));
-            } else {
-                self.leaving.push_back((now + LEAVE_GRACE, room, member));
+            local.leaves_at = (local.connections == 0).then_some(now + LEAVE_GRACE);
+            match local.leaves_at {
+                Some(when) => self.leaving.push_back((when, room, member)),
+                None => drop(self.untold.insert((room, member))),
             }
+        }
+    }
+
+    /// Members leave whose time has come. Who came and went while nobody could be told is forgotten.
+    fn settle(&mut self, now: Instant) {
+        while self.next_leave().is_some_and(|when| when <= now) {
+            let Some((when, room, id)) = self.leaving.pop_front() else { return };
+            let Some(members) = self.rooms.get_mut(&room) else { continue };
+            // One that came back, or has gone once more since, does not leave now.
+            let Some(local) = members.get(&id).filter(|local| local.leaves_at == Some(when)) else {
+                continue;
+            };
+            if local.is_stated {
+                self.untold.insert((room, id));
+                continue;
+            }
+            members.remove(&id);
+            if members.is_empty() {
+                self.rooms.remove(&room);
+            }
+            self.untold.remove(&(room, id));
         }
     }
 
@@ -92,17 +119,16 @@ impl LocalMembers {
 
     /// What has to be told now, room by room.
     pub fn untold(&mut self, now: Instant) -> Vec<(Room, Vec<Member>)> {
-        while let Some((when, ..)) = self.leaving.front()
-            && *when <= now
-            && let Some((_, room, member)) = self.leaving.pop_front()
-        {
-            if self.connections(&room, &member) == Some(0) {
-                self.untold.insert((room, member));
-            }
-        }
+        self.settle(now);
         let mut by_room: HashMap<Room, Vec<Member>> = HashMap::new();
         for (room, id) in self.untold.drain() {
-            let Some(local) = self.rooms.get(&room).and_then(|members| members.get(&id)) else { continue };
+            let members = self.rooms.get_mut(&room);
+            let Some(local) = members.and_then(|members| members.get_mut(&id)) else { continue };
+            // Who has just gone may come back.
+            if local.leaves_at.is_some_and(|when| when > now) {
+                continue;
+            }
+            local.is_stated = true;
             let member = Member { id, connections: local.connections, info: local.info.clone() };
             by_room.entry(room).or_default().push(member);
         }
@@ -142,14 +168,15 @@ impl LocalMembers {
     pub fn leave_all(&mut self) {
         for (room, members) in &mut self.rooms {
             for (id, local) in members {
-                local.connections = 0;
+                (local.connections, local.leaves_at) = (0, None);
                 self.untold.insert((room.clone(), id.clone()));
             }
         }
     }
 
-    fn connections(&self, room: &Room, member: &MemberId) -> Option<u32> {
-        Some(self.rooms.get(room)?.get(member)?.connections)
+    /// Where this node has members, or has had until a moment ago.
+    pub fn rooms(&self) -> Vec<Room> {
+        self.rooms.keys().cloned().collect()
     }
 }
 
@@ -204,6 +231,48 @@ mod tests {
         locals.apply(vec![delta("alice", -1)], now);
         locals.apply(vec![delta("alice", 1)], now + LEAVE_GRACE / 2);
         assert_eq!(told(&mut locals, now + LEAVE_GRACE), rows(&[("alice", 1)]));
+    }
+
+    #[test]
+    fn who_goes_once_more_leaves_that_much_later() {
+        let (mut locals, now) = (LocalMembers::default(), Instant::now());
+        locals.apply(vec![delta("alice", 1)], now);
+        assert_eq!(told(&mut locals, now), rows(&[("alice", 1)]));
+        let later = now + LEAVE_GRACE / 2;
+        locals.apply(vec![delta("alice", -1)], now);
+        locals.apply(vec![delta("alice", 1)], later);
+        locals.apply(vec![delta("alice", -1)], later);
+        assert_eq!(told(&mut locals, later), []);
+        assert_eq!(told(&mut locals, now + LEAVE_GRACE), []);
+        assert_eq!(told(&mut locals, later + LEAVE_GRACE), rows(&[("alice", 0)]));
+    }
+
+    #[test]
+    fn who_comes_and_goes_while_nobody_can_be_told_takes_no_memory() {
+        let (mut locals, now) = (LocalMembers::default(), Instant::now());
+        locals.apply(vec![delta("alice", 1)], now);
+        assert_eq!(told(&mut locals, now), rows(&[("alice", 1)]));
+        for i in 0..1000 {
+            let name = i.to_string();
+            let now = now + LEAVE_GRACE * i;
+            locals.apply(vec![delta(&name, 1), delta(&name, -1)], now);
+            assert!(
+                locals.untold.len() <= 2 && locals.leaving.len() <= 2 && locals.rooms[&room()].len() <= 3
+            );
+        }
+        locals.apply(vec![delta("alice", -1)], now + LEAVE_GRACE * 1001);
+        assert_eq!(told(&mut locals, now + LEAVE_GRACE * 1002), rows(&[("alice", 0)]));
+        assert!(locals.rooms.is_empty());
+    }
+
+    #[test]
+    fn the_newest_connection_tells_what_is_told() {
+        let (mut locals, now) = (LocalMembers::default(), Instant::now());
+        locals.apply(vec![delta("alice", 1)], now);
+        let new = PresenceDelta { info: Some("{}".into()), ..delta("alice", 0) };
+        locals.apply(vec![new], now);
+        locals.apply(vec![delta("alice", 1), delta("alice", -1)], now);
+        assert_eq!(locals.untold(now)[0].1[0].info, None);
     }
 
     #[test]

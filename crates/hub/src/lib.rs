@@ -20,6 +20,7 @@ mod shard;
 mod slot;
 pub mod stats;
 mod tracker;
+mod users;
 
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
@@ -32,3 +33,4 @@ pub use reads::Slice;
 pub use room::Who;
 pub use router::Router;
 pub use shard::{Membership, Shard};
+pub use users::SignedIn;

@@ -3,13 +3,15 @@
 //! What changes is gathered for [`TELL_EVERY`] and told in one push, so that a wave of members costs every
 //! watcher a few messages and not one for each of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use roomcast_broker::{PresenceEvent, RoomMembers};
 use roomcast_protocol::presence::listed;
 use roomcast_protocol::wire::ws_frame;
-use roomcast_protocol::{ConnectionId, Member, Room, reply};
+use roomcast_protocol::{Member, Room, reply};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -20,14 +22,16 @@ use crate::roster::Roster;
 /// How long changes are gathered.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// The answer to who has asked for the members; `None` if they cannot be read now.
-pub(crate) type MembersReply = oneshot::Sender<Option<Vec<Member>>>;
+/// The answer to who has asked for the members, in order; `None` if they cannot be read now.
+pub(crate) type MembersReply = oneshot::Sender<Option<Arc<[Member]>>>;
 
-/// Rooms that are watched here, and those that were just asked for.
+/// Rooms that are watched here.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     rooms: HashMap<Room, Watched>,
-    /// When gathered changes are told.
+    /// Those of which something is gathered.
+    changed: HashSet<Room>,
+    /// When it is told.
     tell_at: Option<Instant>,
 }
 
@@ -35,44 +39,37 @@ pub(crate) struct Presence {
 struct Watched {
     roster: Roster,
     reading: Option<Ticket>,
-    /// Who wants to know as soon as it is known. Bounded by the members on the node.
-    waiting: Vec<(usize, ConnectionId)>,
+    /// Shards with members that want the list as soon as it is known.
+    waiting: BTreeSet<usize>,
+    /// The list as it was last given, and of whom it was made: the same for all who ask in between.
+    list: Option<(Arc<[Member]>, Bytes)>,
 }
 
 /// A message for the shard of this number.
 pub(crate) type ToShard = (usize, ShardMessage);
 
 impl Presence {
-    /// A member on a shard wants to hear who is there, comes and goes. `live`: the broker has confirmed the room.
-    pub(crate) fn watch(
-        &mut self,
-        room: &Room,
-        (shard, connection): (usize, ConnectionId),
-        shards: &[usize],
-        live: bool,
-        reads: &mut Reads,
-    ) -> Vec<ToShard> {
+    /// Members on a shard want to hear who is there, comes and goes.
+    pub(crate) fn watch(&mut self, room: &Room, shard: usize, reads: &mut Reads) -> Vec<ToShard> {
         let watched = self.rooms.entry(room.clone()).or_default();
-        if watched.roster.is_known() {
-            // What is gathered comes first: it is in the list already.
-            let mut messages = watched.tell(room, shards);
-            messages.push((shard, watched.list(room, connection)));
-            return messages;
+        watched.waiting.insert(shard);
+        if !watched.roster.is_known() {
+            if watched.reading.is_none() {
+                watched.read(room, reads);
+            }
+            return Vec::new();
         }
-        watched.waiting.push((shard, connection));
-        if live && watched.reading.is_none() {
-            watched.read(room, reads);
-        }
-        Vec::new()
+        // What is gathered is told first, when its time comes: the list has it already.
+        if watched.roster.has_changed() { Vec::new() } else { watched.answer(room) }
     }
 
     /// Who is in a room, if it is known here.
-    pub(crate) fn members(&self, room: &Room) -> Option<Vec<Member>> {
-        let watched = self.rooms.get(room).filter(|watched| watched.roster.is_known())?;
+    pub(crate) fn members(&mut self, room: &Room) -> Option<Arc<[Member]>> {
+        let watched = self.rooms.get_mut(room).filter(|watched| watched.roster.is_known())?;
         Some(watched.roster.members())
     }
 
-    /// The broker has confirmed the room, maybe after an outage.
+    /// The broker has confirmed the room, maybe after an outage: events may have been missed.
     pub(crate) fn subscribed(&mut self, room: &Room, reads: &mut Reads) {
         if let Some(watched) = self.rooms.get_mut(room) {
             watched.read(room, reads);
@@ -82,6 +79,7 @@ impl Presence {
     /// The room has no member here any more.
     pub(crate) fn forget(&mut self, room: &Room) {
         self.rooms.remove(room);
+        self.changed.remove(room);
     }
 
     /// Members of a room have changed.
@@ -91,7 +89,9 @@ impl Presence {
         if watched.roster.event(event) {
             watched.read(&room, reads);
         }
-        self.gather(&room);
+        if watched.roster.has_changed() && self.changed.insert(room) && self.tell_at.is_none() {
+            self.tell_at = Some(Instant::now() + TELL_EVERY);
+        }
     }
 
     /// The members of a room have been read.
@@ -112,11 +112,7 @@ impl Presence {
             watched.read(room, reads);
             return Vec::new();
         }
-        let mut messages = watched.tell(room, shards);
-        for (shard, connection) in std::mem::take(&mut watched.waiting) {
-            messages.push((shard, watched.list(room, connection)));
-        }
-        messages
+        watched.tell(room, shards)
     }
 
     /// When [`tell`](Self::tell) is due.
@@ -127,15 +123,13 @@ impl Presence {
     /// Tells what was gathered. `shards` gives those with members of a room.
     pub(crate) fn tell(&mut self, shards: impl Fn(&Room) -> Vec<usize>) -> Vec<ToShard> {
         self.tell_at = None;
-        let changed = self.rooms.iter_mut().filter(|(_, watched)| watched.roster.has_changed());
-        changed.flat_map(|(room, watched)| watched.tell(room, &shards(room))).collect()
-    }
-
-    fn gather(&mut self, room: &Room) {
-        if self.tell_at.is_none() && self.rooms.get(room).is_some_and(|watched| watched.roster.has_changed())
-        {
-            self.tell_at = Some(Instant::now() + TELL_EVERY);
+        let mut messages = Vec::new();
+        for room in std::mem::take(&mut self.changed) {
+            if let Some(watched) = self.rooms.get_mut(&room) {
+                messages.append(&mut watched.tell(&room, &shards(&room)));
+            }
         }
+        messages
     }
 }
 
@@ -145,16 +139,36 @@ impl Watched {
         self.reading = Some(reads.members(room.clone()));
     }
 
-    fn list(&self, room: &Room, connection: ConnectionId) -> ShardMessage {
-        let frame = ws_frame::text(&reply::members(room, &self.roster.members(), None));
-        ShardMessage::Members { room: room.clone(), connection, frame }
-    }
-
+    /// Tells what was gathered, and then gives the list to those who wait for it.
     fn tell(&mut self, room: &Room, shards: &[usize]) -> Vec<ToShard> {
         let (joined, left) = self.roster.take_changes();
-        let frames = pushes(room, &joined, &left).map(|push| ws_frame::text(&push));
-        let message = |frame| ShardMessage::Presence { room: room.clone(), frame };
-        frames.flat_map(|frame| shards.iter().map(move |shard| (*shard, message(frame.clone())))).collect()
+        let mut messages = Vec::new();
+        // Before the first list nobody has heard of anybody.
+        if self.list.is_some() {
+            for frame in pushes(room, &joined, &left).map(|push| ws_frame::text(&push)) {
+                let message = |frame| ShardMessage::Presence { room: room.clone(), frame };
+                messages.extend(shards.iter().map(|shard| (*shard, message(frame.clone()))));
+            }
+        }
+        if self.roster.is_known() {
+            messages.append(&mut self.answer(room));
+        }
+        messages
+    }
+
+    fn answer(&mut self, room: &Room) -> Vec<ToShard> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let members = self.roster.members();
+        let is_same = |(of, _): &(Arc<[Member]>, Bytes)| Arc::ptr_eq(of, &members);
+        let frame = match self.list.take().filter(is_same) {
+            Some((_, frame)) => frame,
+            None => ws_frame::text(&reply::members(room, &members, None)),
+        };
+        self.list = Some((members, frame.clone()));
+        let message = |frame| ShardMessage::Members { room: room.clone(), frame };
+        std::mem::take(&mut self.waiting).into_iter().map(|shard| (shard, message(frame.clone()))).collect()
     }
 }
 
@@ -163,7 +177,7 @@ fn pushes<'a>(
     room: &'a Room,
     mut joined: &'a [Member],
     mut left: &'a [Member],
-) -> impl Iterator<Item = bytes::Bytes> + 'a {
+) -> impl Iterator<Item = Bytes> + 'a {
     std::iter::from_fn(move || {
         if joined.is_empty() && left.is_empty() {
             return None;

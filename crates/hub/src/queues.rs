@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use roomcast_broker::PresenceDelta;
-use roomcast_protocol::{ConnectionId, Position, Push, Room};
+use roomcast_protocol::{Control, Position, Push, Room};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::presence::MembersReply;
@@ -51,15 +51,15 @@ pub enum ShardMessage {
     Confirmed(Vec<Confirmation>),
     /// Messages of this room were lost, and history could not cover the gap.
     Reset(Room),
-    /// Who is in a room, for one member who has asked, and from now on wants to hear more.
+    /// Who is in a room, for those who have asked, and from now on want to hear more.
     Members {
         /// Which room.
         room: Room,
-        /// The member that has asked.
-        connection: ConnectionId,
-        /// What it is told.
+        /// What they are told.
         frame: Bytes,
     },
+    /// A wish about a user's connections.
+    Control(Control),
     /// Members came and went, for those who want to hear it.
     Presence {
         /// Which room.
@@ -115,10 +115,8 @@ pub enum RouterRequest {
     Watch {
         /// Which room.
         room: Room,
-        /// The shard that has asked.
+        /// The shard with the member that has asked.
         shard: usize,
-        /// The member that has asked.
-        connection: ConnectionId,
     },
 }
 

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use crate::presence::MembersReply;
+use crate::roster::sorted;
 use crate::tracker::RECENT_MESSAGES_MAX;
 
 /// Reads at the broker at once: enough to fill a pipeline, few enough that publications are not kept
@@ -48,6 +49,8 @@ pub(crate) enum ReadResult {
     Slice { room: Room, after: Position, page: Result<HistoryPage, BrokerError> },
     /// For the room's roster. The ticket tells whether it is still wanted.
     Members { room: Room, ticket: u64, members: RoomMembers },
+    /// For clients.
+    MembersOnce { room: Room, members: Result<RoomMembers, BrokerError> },
 }
 
 /// Ends its read when it is dropped.
@@ -70,13 +73,18 @@ pub(crate) struct Reads {
     next_ticket: u64,
     /// Who waits for which slice. Bounded by the connections that are being made.
     joined: HashMap<(Room, Position), Vec<SliceReply>>,
+    /// Who waits for which members. Bounded by the requests under way.
+    asked: HashMap<Room, Vec<MembersReply>>,
 }
 
 impl Reads {
     pub(crate) fn new(broker: Arc<dyn Broker>) -> (Self, Receiver<ReadResult>) {
         let (results, receiver) = mpsc::channel(RESULTS_MAX);
         let permits = Arc::new(Semaphore::new(READS_MAX));
-        (Self { broker, permits, results, next_ticket: 0, joined: HashMap::new() }, receiver)
+        (
+            Self { broker, permits, results, next_ticket: 0, joined: HashMap::new(), asked: HashMap::new() },
+            receiver,
+        )
     }
 
     /// Reads for a tracker until it succeeds: what follows `after`, or the newest messages.
@@ -104,13 +112,27 @@ impl Reads {
         Ticket { number, task: task.abort_handle() }
     }
 
-    /// Reads members for one who has asked.
-    pub(crate) fn members_once(&self, room: &Room, reply: MembersReply) {
-        let (broker, permits, room) = (Arc::clone(&self.broker), Arc::clone(&self.permits), room.clone());
+    /// Reads members for a client; whoever asks the same meanwhile gets the same answer.
+    pub(crate) fn members_once(&mut self, room: Room, reply: MembersReply) {
+        let waiting = self.asked.entry(room.clone()).or_default();
+        waiting.push(reply);
+        if waiting.len() > 1 {
+            return;
+        }
+        let (broker, permits, results) =
+            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
         tokio::spawn(async move {
-            let read = read_members(&*broker, &permits, &room).await;
-            let _ = reply.send(read.ok().map(|read| read.members));
+            let members = read_members(&*broker, &permits, &room).await;
+            let _ = results.send(ReadResult::MembersOnce { room, members }).await;
         });
+    }
+
+    /// Answers everyone who has asked for these members.
+    pub(crate) fn answer_members(&mut self, room: &Room, read: Result<RoomMembers, BrokerError>) {
+        let members = read.ok().map(|read| sorted(read.members));
+        for reply in self.asked.remove(room).unwrap_or_default() {
+            let _ = reply.send(members.clone());
+        }
     }
 
     fn next_ticket(&mut self) -> u64 {

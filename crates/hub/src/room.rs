@@ -52,8 +52,12 @@ pub(crate) struct Member {
     pub(crate) waiting: Option<Waker>,
     /// As whom others see it, in rooms that tell.
     pub(crate) who: Option<Rc<Who>>,
-    /// Wants to hear who comes and goes.
+    /// Wants the list of who is there, and has not got it yet.
+    pub(crate) asks_members: bool,
+    /// Hears who comes and goes.
     pub(crate) watches: bool,
+    /// Was taken out of the room; only its place is still there.
+    pub(crate) ended: bool,
 }
 
 /// As whom a connection is seen by others.
@@ -110,7 +114,7 @@ impl RoomEntry {
         self.top = push.publication().position.or(self.top);
         let except = push.publication().except;
         for (_, member) in &mut self.members {
-            if except == Some(member.connection) {
+            if except == Some(member.connection) || member.ended {
                 continue;
             }
             match &mut member.held {
@@ -131,12 +135,40 @@ impl RoomEntry {
         }
     }
 
-    /// Who is there, to one who has asked, and who hears more from now on.
-    pub(crate) fn tell_members(&mut self, connection: ConnectionId, frame: &Bytes, stats: &ShardStats) {
-        let asked = self.members.iter_mut().find(|(_, member)| member.connection == connection);
-        let Some((_, member)) = asked else { return };
-        member.watches = true;
-        member.queue(Entry::Reply(frame.clone()), stats);
+    /// Who is there, to those who have asked, and who hear more from now on.
+    pub(crate) fn tell_members(&mut self, frame: &Bytes, stats: &ShardStats) {
+        for (_, member) in &mut self.members {
+            if std::mem::take(&mut member.asks_members) {
+                member.watches = true;
+                member.queue(Entry::Reply(frame.clone()), stats);
+            }
+        }
+    }
+
+    /// Takes a member out of the room and tells it so; gives as whom it was seen.
+    pub(crate) fn end_member(
+        &mut self,
+        room: &Room,
+        connection: ConnectionId,
+        stats: &ShardStats,
+    ) -> Option<Rc<Who>> {
+        let (_, member) = self.members.iter_mut().find(|(_, member)| member.connection == connection)?;
+        if std::mem::replace(&mut member.ended, true) {
+            return None;
+        }
+        (member.watches, member.asks_members, member.held) = (false, false, None);
+        match member.form {
+            WireForm::WebSocketRaw => member.outbox.close(Close::UNSUBSCRIBED),
+            WireForm::Poll => member.outbox.close(Close::NORMAL),
+            WireForm::WebSocketJson => {
+                member.queue(Entry::Reply(ws_frame::text(&reply::unsubscribed(room, None))), stats);
+            }
+            WireForm::Sse | WireForm::SseJson => {
+                let event = sse::event(Some("unsubscribed"), None, &reply::about_room(room));
+                member.queue(Entry::Reply(event), stats);
+            }
+        }
+        member.who.take()
     }
 
     /// Tells every member that messages are missing; one that is still joining, when it has joined.
@@ -173,7 +205,7 @@ impl Member {
     /// Queues one message for the client, with its id where the client wants ids. It may be dropped if a lane is
     /// given.
     fn push(&self, push: &Push, shared: &mut Shared, lane: Option<(&Rc<Lane>, u32)>, stats: &ShardStats) {
-        if self.outbox.is_closing() {
+        if self.outbox.is_closing() || self.ended {
             return;
         }
         let message = shared.handle(push, self.form, self.cursor.is_none());
@@ -215,13 +247,16 @@ impl Member {
 
     /// Tells the client that messages of the room are missing.
     pub(crate) fn say_reset(&self, room: &Room, stats: &ShardStats) {
+        if self.ended {
+            return;
+        }
         let bytes = match self.form {
             // Raw mode has no word for it.
             WireForm::WebSocketRaw => return,
             // The answer is what came before the gap; the next poll is told.
             WireForm::Poll => return self.outbox.close(Close::NORMAL),
             WireForm::WebSocketJson => ws_frame::text(&reply::reset(room)),
-            WireForm::Sse | WireForm::SseJson => sse::event(Some("reset"), None, &reply::reset_data(room)),
+            WireForm::Sse | WireForm::SseJson => sse::event(Some("reset"), None, &reply::about_room(room)),
         };
         self.queue(Entry::Reply(bytes), stats);
     }

@@ -1,6 +1,7 @@
 //! Who is in one room, as a pure value: what was read, what came after it, and what is to be told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use roomcast_broker::{PresenceEvent, RoomMembers};
 use roomcast_protocol::{Member, MemberId};
@@ -15,6 +16,8 @@ pub(crate) struct Roster {
     state: State,
     /// Members that have changed since it was last told, and whether they were there then.
     changed: HashMap<MemberId, bool>,
+    /// The members in order, since they were last asked for.
+    sorted: Option<Arc<[Member]>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ impl Roster {
     /// The members have been read. Tells whether that has to be done again.
     pub(crate) fn read(&mut self, read: RoomMembers) -> bool {
         let State::Reading(kept) = std::mem::take(&mut self.state) else { return false };
+        self.sorted = None;
         let mut gone: HashMap<_, _> = std::mem::take(&mut self.members);
         for member in read.members {
             if gone.remove(&member.id).is_none() {
@@ -79,6 +83,7 @@ impl Roster {
     }
 
     fn apply(&mut self, changes: Vec<Member>) {
+        self.sorted = None;
         for member in changes {
             let id = member.id.clone();
             let before = if member.connections > 0 {
@@ -90,9 +95,10 @@ impl Roster {
         }
     }
 
-    /// Everybody who is there.
-    pub(crate) fn members(&self) -> Vec<Member> {
-        self.members.values().cloned().collect()
+    /// Everybody who is there, in an order that does not change from answer to answer.
+    pub(crate) fn members(&mut self) -> Arc<[Member]> {
+        let sorted = || sorted(self.members.values().cloned().collect());
+        Arc::clone(self.sorted.get_or_insert_with(sorted))
     }
 
     /// Whether something is to be told.
@@ -114,6 +120,12 @@ impl Roster {
     }
 }
 
+/// Members in the order in which they are listed.
+pub(crate) fn sorted(mut members: Vec<Member>) -> Arc<[Member]> {
+    members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    members.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,8 +145,8 @@ mod tests {
         RoomMembers { version, members: event(0, members).changes }
     }
 
-    fn names(members: Vec<Member>) -> Vec<String> {
-        let mut names: Vec<_> = members.into_iter().map(|member| member.id.to_string()).collect();
+    fn names(members: impl AsRef<[Member]>) -> Vec<String> {
+        let mut names: Vec<_> = members.as_ref().iter().map(|member| member.id.to_string()).collect();
         names.sort();
         names
     }

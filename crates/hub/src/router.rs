@@ -73,8 +73,7 @@ impl Router {
         loop {
             let tell_at = self.presence.tell_at();
             tokio::select! {
-                // Wishes first: they are few, and someone waits for each.
-                biased;
+                // No order: clients that ask very much must not keep messages waiting, nor the other way round.
                 batch = self.queues.interest.recv() => match batch {
                     Some(batch) => self.change(batch).await,
                     None => return,
@@ -134,6 +133,7 @@ impl Router {
         match event {
             BrokerEvent::Publication(push) => self.publication(push).await,
             BrokerEvent::Subscribed(rooms) => self.subscribed(rooms).await,
+            BrokerEvent::Control(wish) => self.send_all(|| ShardMessage::Control(wish.clone())).await,
             BrokerEvent::Presence(event) => self.presence.event(event, &mut self.reads),
             BrokerEvent::Probe(sent_ms) => {
                 self.follow_retention();
@@ -200,6 +200,7 @@ impl Router {
         match result {
             ReadResult::Repair { room, ticket, page } => self.repair(room, ticket, page).await,
             ReadResult::Slice { room, after, page } => self.reads.answer(room, after, page),
+            ReadResult::MembersOnce { room, members } => self.reads.answer_members(&room, members),
             ReadResult::Members { room, ticket, members } => {
                 let shards = self.directory.shards(&room);
                 let messages = self.presence.read(&room, ticket, members, &shards, &mut self.reads);
@@ -255,13 +256,13 @@ impl Router {
             RouterRequest::Slice { room, after, reply } => self.slice(&room, after, reply),
             RouterRequest::Members { room, reply } => match self.presence.members(&room) {
                 Some(members) => drop(reply.send(Some(members))),
-                None => self.reads.members_once(&room, reply),
+                None => self.reads.members_once(room, reply),
             },
-            RouterRequest::Watch { room, shard, connection } => {
-                let Some(entry) = self.directory.get(room.as_str()) else { return };
-                let (live, shards) = (entry.confirmed, self.directory.shards(&room));
-                let messages =
-                    self.presence.watch(&room, (shard, connection), &shards, live, &mut self.reads);
+            RouterRequest::Watch { room, shard } => {
+                if self.directory.get(room.as_str()).is_none() {
+                    return;
+                }
+                let messages = self.presence.watch(&room, shard, &mut self.reads);
                 self.send_each(messages).await;
             }
         }

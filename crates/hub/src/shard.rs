@@ -20,6 +20,7 @@ use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardM
 use crate::reads::Slice;
 use crate::room::{Held, Member, RoomEntry, Who};
 use crate::stats::ShardStats;
+use crate::users::Users;
 
 /// How long a room stays subscribed after its last member has left: a page that is loaded again
 /// finds its room still there, and Redis is spared the flapping.
@@ -47,6 +48,7 @@ pub struct Shard {
     next_stay: Cell<u32>,
     /// How often the write loops have had their turn.
     turn: Cell<u32>,
+    pub(crate) users: Users,
     requests: Sender<RouterRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
@@ -78,6 +80,7 @@ impl Shard {
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
             turn: Cell::new(0),
+            users: Users::default(),
             requests,
             stats,
             started,
@@ -116,7 +119,9 @@ impl Shard {
             has: None,
             waiting: None,
             who: who.cloned(),
+            asks_members: false,
             watches: false,
+            ended: false,
         });
         self.count_presence(room, who, 1);
         self.stats.members.add(1);
@@ -143,6 +148,14 @@ impl Shard {
             entry.empty_since = Some(Instant::now());
             self.emptied.borrow_mut().push(room.clone());
         }
+    }
+
+    /// Takes a connection out of a room, without its own doing. Its membership is left to be dropped.
+    pub(crate) fn end_membership(&self, room: &Room, connection: ConnectionId) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(room) else { return };
+        let who = entry.end_member(room, connection, &self.stats);
+        self.count_presence(room, who.as_ref(), -1);
     }
 
     fn count_presence(&self, room: &Room, who: Option<&Rc<Who>>, connections: i32) {
@@ -233,9 +246,10 @@ impl Shard {
             ShardMessage::Publication(push) => self.fan_out(&push),
             ShardMessage::Confirmed(confirmations) => self.confirm(confirmations),
             ShardMessage::Reset(room) => self.reset(&room),
-            ShardMessage::Members { room, connection, frame } => {
+            ShardMessage::Control(wish) => self.control(&wish),
+            ShardMessage::Members { room, frame } => {
                 if let Some(entry) = self.rooms.borrow_mut().get_mut(&room) {
-                    entry.tell_members(connection, &frame, &self.stats);
+                    entry.tell_members(&frame, &self.stats);
                 }
             }
             ShardMessage::Presence { room, frame } => {
@@ -285,8 +299,8 @@ impl Shard {
         answer.await.ok()?
     }
 
-    /// Asks who is in a room, on all nodes. `None` if it cannot be read now.
-    pub async fn room_members(&self, room: &Room) -> Option<Vec<RoomMember>> {
+    /// Asks who is in a room, on all nodes, in order. `None` if it cannot be read now.
+    pub async fn room_members(&self, room: &Room) -> Option<Arc<[RoomMember]>> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(RouterRequest::Members { room: room.clone(), reply }).await.ok()?;
         answer.await.ok()?
@@ -321,14 +335,33 @@ impl Membership {
         })
     }
 
+    /// Whether it was ended by somebody else: nothing comes through it any more.
+    pub fn has_ended(&self) -> bool {
+        self.shard.rooms.borrow().get(&self.room).is_none_or(|entry| entry.members[self.key].ended)
+    }
+
+    /// The client is seen as somebody else from now on.
+    pub fn show_as(&self, who: Option<Rc<Who>>) {
+        let mut rooms = self.shard.rooms.borrow_mut();
+        let Some(entry) = rooms.get_mut(&self.room) else { return };
+        let member = &mut entry.members[self.key];
+        if member.ended || member.who == who {
+            return;
+        }
+        let before = std::mem::replace(&mut member.who, who.clone());
+        self.shard.count_presence(&self.room, who.as_ref(), 1);
+        self.shard.count_presence(&self.room, before.as_ref(), -1);
+    }
+
     /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and
     /// goes.
     pub async fn watch(&self) {
-        let connection = match self.shard.rooms.borrow().get(&self.room) {
-            Some(entry) => entry.members[self.key].connection,
-            None => return,
-        };
-        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index, connection };
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room)
+            && std::mem::replace(&mut entry.members[self.key].asks_members, true)
+        {
+            return;
+        }
+        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index };
         // A router that is gone means that the node ends.
         let _ = self.shard.requests.send(request).await;
     }

@@ -224,3 +224,37 @@ fn a_member_that_is_ahead_of_the_room_gets_nothing_twice() {
     shard.handle(ShardMessage::Reset(room("x")));
     assert!(!late.can_be_released(Some(Position { epoch: 5, offset: 7 })), "it has to find out");
 }
+
+#[test]
+fn who_asks_for_members_asks_once_and_then_hears_who_comes_and_goes() {
+    let (requests, mut asked) = tokio::sync::mpsc::channel(10);
+    let shard = Rc::new(Shard::new(0, Arc::default(), requests, Instant::now()));
+    let (a, b) = (client(&shard, 1), client(&shard, 2));
+    let (watches, plain) = (join(&shard, &a, "x"), join(&shard, &b, "x"));
+    let mut ask = |membership: &Membership| {
+        assert!(pin!(membership.watch()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        std::iter::from_fn(|| asked.try_recv().ok()).count()
+    };
+    let list = || ShardMessage::Members { room: room("x"), frame: Bytes::from_static(b"..list") };
+    let push = || ShardMessage::Presence { room: room("x"), frame: Bytes::from_static(b"..push") };
+    assert_eq!((ask(&watches), ask(&watches)), (1, 0), "while it waits it asks no more");
+    shard.handle(push());
+    assert!(drain(&a).is_empty(), "nothing before the list");
+    shard.handle(list());
+    shard.handle(list());
+    shard.handle(push());
+    assert_eq!(drain(&a), ["list", "push"]);
+    assert!(drain(&b).is_empty());
+    // Asked anew, it gets the list anew, and misses nothing meanwhile.
+    assert_eq!(ask(&watches), 1);
+    shard.handle(push());
+    shard.handle(list());
+    assert_eq!(drain(&a), ["push", "list"]);
+    // One that leaves and comes back without asking is told nothing that it asked for before.
+    assert_eq!(ask(&plain), 1);
+    drop(plain);
+    let _plain = join(&shard, &b, "x");
+    shard.handle(list());
+    shard.handle(push());
+    assert!(drain(&b).is_empty());
+}

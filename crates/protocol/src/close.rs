@@ -28,6 +28,9 @@ impl Close {
     /// An operator has ended the connection.
     pub const DISCONNECTED: Self = Self::fixed(4410, "disconnected by an operator");
 
+    /// A backend service has taken the client out of its only room.
+    pub const UNSUBSCRIBED: Self = Self::fixed(4403, "unsubscribed by the service");
+
     const fn fixed(code: u16, reason: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason) }
     }

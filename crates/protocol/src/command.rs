@@ -25,9 +25,24 @@ pub struct Request {
     pub command: Command,
 }
 
+/// A text that must not appear in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 /// What a client may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// Say who one is, at first or anew.
+    Auth {
+        /// The token, as it was given.
+        token: Token,
+    },
     /// Become a member of a room.
     Subscribe {
         /// Which room.
@@ -105,6 +120,8 @@ struct Fields<'a> {
     key: Option<Cow<'a, str>>,
     limit: Option<usize>,
     presence: Option<bool>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
 }
 
 /// A member that is there counts even if it is `null`: `"data":null` is a message.
@@ -120,6 +137,7 @@ impl Request {
         let reference = reference(frame, fields.reference)?;
         let kind = fields.kind.as_deref().unwrap_or_default();
         let result = match kind {
+            "auth" => fields.auth(),
             "subscribe" => fields.subscribe(),
             "unsubscribe" => fields.room().map(|room| Command::Unsubscribe { room }),
             "publish" => fields.publish(frame),
@@ -140,6 +158,11 @@ impl Fields<'_> {
     fn room(&self) -> Result<Room, String> {
         let name = self.room.as_deref().ok_or("the member \"room\" is missing")?;
         Room::parse(name).map_err(|error| error.to_string())
+    }
+
+    fn auth(&self) -> Result<Command, String> {
+        let token = self.token.as_deref().ok_or("the member \"token\" is missing")?;
+        Ok(Command::Auth { token: Token(token.to_owned()) })
     }
 
     fn subscribe(&self) -> Result<Command, String> {
@@ -192,7 +215,9 @@ fn reference(frame: &Bytes, raw: Option<&RawValue>) -> Result<Option<Ref>, Comma
 
 fn unknown_type(kind: &str) -> String {
     let shown: String = kind.chars().take(40).collect();
-    format!("unknown type {shown:?}; known are subscribe, unsubscribe, publish, history, presence and ping")
+    format!(
+        "unknown type {shown:?}; known are auth, subscribe, unsubscribe, publish, history, presence and ping"
+    )
 }
 
 fn bad(reference: Option<Ref>, message: String) -> CommandError {
@@ -258,6 +283,7 @@ mod tests {
             ("{\"type\":\"ping\"", "not a command"),
             (r#"{"room":"a"}"#, "\"type\" is missing"),
             (r#"{"type":"shout"}"#, "unknown type \"shout\""),
+            (r#"{"type":"auth"}"#, "\"token\" is missing"),
             (r#"{"type":"subscribe"}"#, "\"room\" is missing"),
             (r#"{"type":"subscribe","room":""}"#, "must not be empty"),
             (r#"{"type":"subscribe","room":"a b"}"#, "A-Z a-z 0-9"),

@@ -3,10 +3,11 @@
 //! Nothing in this crate does I/O, reads a clock or knows how many nodes there are. The modules are
 //! in the order in which a newcomer meets them: what things are called ([`room`], [`id`],
 //! [`position`], [`event`], [`presence`]), what is said ([`payload`], [`publication`], [`command`], [`reply`],
-//! [`close`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
+//! [`control`], [`close`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
 
 pub mod close;
 pub mod command;
+pub mod control;
 pub mod encoded;
 pub mod event;
 pub mod id;
@@ -21,6 +22,7 @@ pub mod wire;
 
 pub use close::Close;
 pub use command::Command;
+pub use control::Control;
 pub use encoded::{Push, WireForm};
 pub use event::EventName;
 pub use id::{ConnectionId, NodeId};

@@ -92,13 +92,22 @@ pub fn listed(members: &[Member]) -> &[Member] {
     &members[..fits.count()]
 }
 
-/// An upper bound of a member's JSON, but for names that need escapes.
+/// An upper bound of a member's JSON.
 fn cost(member: &Member) -> usize {
     let name = match &member.id {
-        MemberId::User(name) => name.len(),
+        MemberId::User(name) => name.bytes().map(escaped).sum(),
         MemberId::Connection(_) => 2 * ConnectionId::BYTES + 1,
     };
     name + member.info.as_ref().map_or(0, |info| info.len()) + 64
+}
+
+/// How many bytes this one becomes in a JSON text.
+fn escaped(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +154,8 @@ mod tests {
 
     #[test]
     fn lists_are_bounded() {
+        let escapes = vec![user(&"\u{1}\"".repeat(100), 1, None); 1000];
+        assert!(serde_json::to_vec(listed(&escapes)).unwrap().len() < MEMBERS_BYTES_MAX + 1024);
         let many = vec![user("a", 1, None); MEMBERS_LISTED_MAX + 1];
         assert!(listed(&many).len() <= MEMBERS_LISTED_MAX && listed(&many).len() > 900);
         let large = vec![user("a", 1, Some(&format!("\"{}\"", "x".repeat(4000)))); 100];

@@ -228,8 +228,8 @@ pub fn reset(room: &Room) -> Bytes {
     text(&Reset { r#type: "reset", room: room.as_str() })
 }
 
-/// The data of the SSE event `reset`.
-pub fn reset_data(room: &Room) -> String {
+/// The data of SSE events that are about a room: `reset` and `unsubscribed`.
+pub fn about_room(room: &Room) -> String {
     format!(r#"{{"room":"{room}"}}"#)
 }
 
@@ -324,7 +324,7 @@ mod tests {
             &presence(&room, &[alice], &[]),
             r#"{"type":"presence","room":"a","joined":[{"user":"alice","connections":1}],"left":[]}"#,
         );
-        assert_eq!(reset_data(&room), r#"{"room":"a"}"#);
+        assert_eq!(about_room(&room), r#"{"room":"a"}"#);
         check(&dropped(&room, 3), r#"{"type":"dropped","room":"a","count":3}"#);
         assert_eq!(dropped_data(&room, 3), r#"{"room":"a","count":3}"#);
         check(&goodbye("drain", 250), r#"{"type":"goodbye","reason":"drain","reconnect_ms":250}"#);

@@ -16,9 +16,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use roomcast_transport::{BindError, Problem};
+use roomcast_transport::{BindError, Problem, Tls};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::health::Health;
@@ -30,6 +32,9 @@ const CONNECTIONS_MAX: usize = 64;
 
 /// For the head of a request, and for an idle connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// For the TLS handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The open admin port.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl Admin {
     }
 
     /// Answers for as long as the node lives.
-    pub(crate) async fn run(self, health: Arc<Health>, metrics: Metrics, api: Api) {
+    pub(crate) async fn run(self, tls: Option<Arc<Tls>>, health: Arc<Health>, metrics: Metrics, api: Api) {
         let state = Arc::new(State { health, metrics, api });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -70,16 +75,30 @@ impl Admin {
                     continue;
                 }
             };
-            let state = Arc::clone(&state);
+            let (state, tls) = (Arc::clone(&state), tls.clone());
             tokio::spawn(async move {
-                serve(stream, peer, state).await;
+                match tls {
+                    None => serve(stream, peer, state).await,
+                    Some(tls) => serve_tls(stream, &tls, peer, state).await,
+                }
                 drop(place);
             });
         }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
+async fn serve_tls(stream: TcpStream, tls: &Tls, peer: SocketAddr, state: Arc<State>) {
+    match timeout(HANDSHAKE_LIMIT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, peer, state).await,
+        Ok(Err(error)) => debug!(%peer, %error, "an admin connection without a TLS handshake"),
+        Err(_) => debug!(%peer, "an admin connection without a TLS handshake in time"),
+    }
+}
+
+async fn serve<S>(stream: S, peer: SocketAddr, state: Arc<State>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
         async move {

@@ -12,17 +12,20 @@ use roomcast_broker_redis::RedisBroker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
-use roomcast_session::Settings;
-use roomcast_transport::{Acceptor, BindError, HttpSettings, core_queue};
-use tokio::sync::{Notify, oneshot};
+use roomcast_session::auth::Authenticator;
+use roomcast_session::{CoreShared, Settings};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics};
-use crate::config::{Config, ConfigError};
+use crate::certificates::Renewal;
+use crate::config::{Config, ConfigError, JwksConfig};
 use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
 use crate::health::Health;
+use crate::jwks;
 use crate::shutdown::{Signals, Wish};
 
 /// How long connections may take to end after the drain window, and after being made to leave.
@@ -36,6 +39,28 @@ struct Replaceable {
     settings: Arc<ArcSwap<Settings>>,
     http: Arc<ArcSwap<HttpSettings>>,
     retention: SharedRetention,
+    authenticator: Arc<Authenticator>,
+    jwks: watch::Sender<Option<JwksConfig>>,
+    certificates: Option<Arc<Renewal>>,
+    admin_certificates: Option<Arc<Renewal>>,
+}
+
+impl Replaceable {
+    fn replace(&self, config: Config) {
+        self.retention.store(Arc::new(config.session.namespaces.retention()));
+        self.settings.store(Arc::new(config.session));
+        self.http.store(Arc::new(config.http));
+        self.authenticator.replace(&config.auth.access);
+        // Keys are fetched anew only where something about it has changed.
+        self.jwks
+            .send_if_modified(|old| std::mem::replace(old, config.auth.jwks.clone()) != config.auth.jwks);
+        let listeners = [(&self.certificates, config.tls), (&self.admin_certificates, config.admin_tls)];
+        for (renewal, files) in listeners {
+            if let (Some(renewal), Some(files)) = (renewal, files) {
+                renewal.replace(files);
+            }
+        }
+    }
 }
 
 /// Runs a node until it is told to end.
@@ -47,6 +72,10 @@ pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
 async fn run(config: Config, reload: &Reload) -> Result<()> {
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
+    let certificates = Renewal::start("public", config.tls.as_ref())?;
+    let admin_certificates = Renewal::start("admin", config.admin_tls.as_ref())?;
+    let gate = Arc::new(Gate::new(certificates.as_ref().map(|renewal| renewal.tls())));
+    let admin_tls = admin_certificates.as_ref().map(|renewal| renewal.tls());
     let acceptor = Acceptor::bind(config.listen).map_err(|e| bind_error(&e, "--listen"))?;
     let admin = Admin::bind(config.admin_listen).await.map_err(|e| bind_error(&e, "--admin-listen"))?;
     let (address, admin_address) = (acceptor.address(), admin.address());
@@ -69,14 +98,25 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
         http: Arc::new(ArcSwap::from_pointee(config.http.clone())),
         retention,
+        authenticator: Arc::new(Authenticator::new(config.auth.access.clone())),
+        jwks: watch::Sender::new(config.auth.jwks.clone()),
+        certificates,
+        admin_certificates,
     };
-    let shared = Shared {
+    tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
+    let core = CoreShared {
         node,
-        started,
         broker: Arc::clone(&broker),
         hub: Arc::clone(&hub),
         settings: Arc::clone(&replaceable.settings),
+        authenticator: Arc::clone(&replaceable.authenticator),
+        users: Arc::default(),
+    };
+    let shared = Shared {
+        core,
+        started,
         http: Arc::clone(&replaceable.http),
+        gate: Arc::clone(&gate),
         drain_window: config.drain_window,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -92,13 +132,20 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker)).context("cannot register metrics")?;
+    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate), admin_tls.clone())
+        .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
-    tokio::spawn(admin.run(Arc::clone(&health), metrics, api));
+    tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
-    let acceptor = tokio::spawn(acceptor.run(core_queues, connections_max, accepting.clone()));
+    let acceptor = tokio::spawn(acceptor.run(
+        core_queues,
+        gate,
+        Arc::clone(&replaceable.http),
+        connections_max,
+        accepting.clone(),
+    ));
 
     announce(&config, address, admin_address);
     tokio::select! {
@@ -114,7 +161,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let everyone_left = all(core_ends);
     end(everyone_left, &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
-    let _ = tokio::time::timeout(END_LIMIT, shared.broker.close()).await;
+    let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
     Ok(())
 }
 
@@ -122,11 +169,10 @@ async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &R
     while signals.next().await == Wish::Reload {
         match reload() {
             Ok(config) => {
-                let config = with_node_name(config);
-                replaceable.retention.store(Arc::new(config.session.namespaces.retention()));
-                replaceable.settings.store(Arc::new(config.session));
-                replaceable.http.store(Arc::new(config.http));
-                info!("configuration loaded anew: origins, limits and namespaces hold from now on");
+                replaceable.replace(with_node_name(config));
+                info!(
+                    "configuration loaded anew: keys, certificates, origins, limits and namespaces hold from now on"
+                );
             }
             Err(errors) => {
                 for problem in errors {
@@ -214,18 +260,19 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
         Some(redis) => format!("Redis at {}", redis.address()),
         None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
     };
+    let [s, admin_s] = [&config.tls, &config.admin_tls].map(|tls| if tls.is_some() { "s" } else { "" });
     println!(
         "roomcast {} is listening\n\
          \n\
-         \x20 WebSocket   ws://{address}/ws?room=hello\n\
-         \x20 SSE         http://{address}/sse?room=hello\n\
-         \x20 publish     http://{address}/rooms/hello/messages\n\
-         \x20 admin       http://{admin}/metrics  /readyz\n\
+         \x20 WebSocket   ws{s}://{address}/ws?room=hello\n\
+         \x20 SSE         http{s}://{address}/sse?room=hello\n\
+         \x20 publish     http{s}://{address}/rooms/hello/messages\n\
+         \x20 admin       http{admin_s}://{admin}/metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
          Try it in two terminals:\n\
-         \x20 curl -N 'http://{address}/sse?room=hello'\n\
-         \x20 curl -d 'hi there' http://{address}/rooms/hello/messages\n",
+         \x20 curl -N 'http{s}://{address}/sse?room=hello'\n\
+         \x20 curl -d 'hi there' http{s}://{address}/rooms/hello/messages\n",
         env!("CARGO_PKG_VERSION"),
     );
 }

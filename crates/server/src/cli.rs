@@ -4,6 +4,7 @@
 mod doctor;
 mod publish;
 mod subscribe;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Publish(publish::Arguments),
     /// Print the messages of rooms, one a line
     Subscribe(subscribe::Arguments),
+    /// Make a token for trying things out
+    Token(Box<token::Arguments>),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -95,8 +98,13 @@ impl Settings {
         for assignment in &self.set {
             raw.assignment("--set", assignment);
         }
-        Config::from_raw(raw)
+        Config::from_raw(raw, &environment)
     }
+}
+
+/// A variable that a setting names.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Runs the command that the arguments name.
@@ -109,6 +117,9 @@ pub(crate) fn run() -> ExitCode {
         }),
         Command::Publish(arguments) => report(block_on(publish::run(arguments))),
         Command::Subscribe(arguments) => report(block_on(subscribe::run(arguments))),
+        Command::Token(arguments) => {
+            with_config(&arguments.settings, |config| report(arguments.run(&config, &environment)))
+        }
         Command::Config { command: ConfigCommand::Default } => {
             print!("{}", default_file());
             ExitCode::SUCCESS

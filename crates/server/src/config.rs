@@ -4,11 +4,15 @@
 //! [`raw`] collects values from file, environment and flags, [`value`] reads each by its kind, and
 //! [`Config`] is the typed result. All errors are reported at once.
 
+mod auth;
 mod keys;
+mod network;
 mod raw;
 mod typed;
 mod value;
 
+pub(crate) use auth::{JwksConfig, KeyText, Lookup};
 pub(crate) use keys::default_file;
 pub(crate) use raw::{ConfigError, Raw};
 pub(crate) use typed::{Config, LogFormat};
+pub(crate) use value::span;

@@ -14,12 +14,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use roomcast_broker::Broker;
 use roomcast_hub::stats::ShardStats;
-use roomcast_hub::{HubStatus, Shard, ShardQueues};
-use roomcast_protocol::NodeId;
-use roomcast_session::{Core, Settings, drain};
-use roomcast_transport::{Accepted, HttpSettings, serve};
+use roomcast_hub::{Shard, ShardQueues};
+use roomcast_session::{Core, CoreShared, drain};
+use roomcast_transport::{Accepted, Gate, HttpSettings, serve};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -28,12 +26,10 @@ use tokio_util::sync::CancellationToken;
 /// What all cores have in common.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) node: NodeId,
+    pub(crate) core: CoreShared,
     pub(crate) started: Instant,
-    pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) hub: Arc<HubStatus>,
-    pub(crate) settings: Arc<ArcSwap<Settings>>,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) drain_window: Duration,
     /// Clients are asked to leave.
     pub(crate) draining: CancellationToken,
@@ -100,9 +96,9 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiv
 
 async fn run_core(shared: Shared, own: Own) {
     let Own { index, stats, queues, incoming, mut errands } = own;
-    let Shared { node, started, broker, hub, settings, http, drain_window, draining, stopping } = shared;
+    let Shared { core, started, http, gate, drain_window, draining, stopping } = shared;
     let shard = Rc::new(Shard::new(index, stats, queues.requests, started));
-    let core = Rc::new(Core::new(index, node, Rc::clone(&shard), broker, hub, settings));
+    let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
     tokio::task::spawn_local(shard.announce(queues.interest));
     tokio::task::spawn_local(Rc::clone(&core).keep_time());
@@ -128,7 +124,7 @@ async fn run_core(shared: Shared, own: Own) {
             core.stop();
         }
     });
-    serve(core, http, incoming, draining).await;
+    serve(core, http, gate, incoming, draining).await;
 }
 
 /// Runs `work` on a thread of its own, until it ends or the process does.

@@ -2,11 +2,13 @@
 
 mod admin;
 mod app;
+mod certificates;
 mod cli;
 mod config;
 mod cores;
 mod descriptors;
 mod health;
+mod jwks;
 mod log;
 mod shutdown;
 

@@ -162,6 +162,90 @@ fn idle_connections_cost_redis_nothing() {
     assert!(more("fcall") <= more("zadd") + 1);
 }
 
+/// Reads until `count` members are known from the list and from pushes; gives how many messages that took.
+fn meets(watcher: &mut WsClient, count: usize) -> (usize, usize) {
+    let (mut there, mut lists, mut pushes) = (BTreeSet::new(), 0, 0);
+    while there.len() < count {
+        let message = next(watcher);
+        let joined = if message["type"] == "members" {
+            lists += 1;
+            &message["members"]
+        } else {
+            pushes += 1;
+            assert_eq!(message["left"], json!([]), "nobody has left");
+            &message["joined"]
+        };
+        let bytes = message.to_string().len();
+        assert!(bytes < 80_000, "{bytes} bytes in one message");
+        for id in ids(joined) {
+            assert!(there.insert(id), "joined twice");
+        }
+    }
+    (lists, pushes)
+}
+
+#[test]
+fn a_storm_costs_watchers_and_redis_little() {
+    const CLIENTS: usize = 2000;
+    const WATCHERS: usize = 20;
+    let redis = Redis::start().unwrap();
+    let nodes = nodes(&redis, 2);
+    let mut watchers: Vec<_> =
+        (0..WATCHERS).map(|i| WsClient::json(nodes[i % 2].port(), "/ws").unwrap()).collect();
+    watchers.iter_mut().for_each(|watcher| subscribe(watcher, "r"));
+    wait_until("the watchers are there", || listed(nodes[0].port(), "/rooms/r/presence").len() == WATCHERS);
+    let (before, begin) = (calls(&redis), std::time::Instant::now());
+    let ports = [nodes[0].port(), nodes[1].port()];
+    let joiners: Vec<_> = (0..8)
+        .map(|thread| {
+            let join = move |i| SseClient::open(ports[(thread + i) % 2], "/sse?room=r").unwrap();
+            std::thread::spawn(move || (0..CLIENTS / 8).map(join).collect::<Vec<_>>())
+        })
+        .collect();
+    let costs: Vec<_> = watchers.iter_mut().map(|watcher| meets(watcher, CLIENTS + WATCHERS)).collect();
+    let took = begin.elapsed();
+    let after = calls(&redis);
+    let more = |name: &str| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
+    let rows: Vec<_> = after.keys().filter(|name| more(name) > 0).map(|name| (name, more(name))).collect();
+    println!("{CLIENTS} clients joined in {took:?}; lists and pushes per watcher {costs:?}; Redis: {rows:?}");
+    // A push for every tenth of a second and node's wave, and one more for every 64 KiB; and a function for every
+    // 20 ms on each node, and one more for every hundred members.
+    let tenths = took.as_millis() as usize / 100;
+    assert!(costs.iter().all(|(lists, pushes)| *lists == 1 && *pushes <= tenths + 10), "{costs:?}");
+    let calls_max = took.as_millis() as u64 / 10 + CLIENTS as u64 / 100 + 20;
+    assert!(more("fcall") <= calls_max && more("hgetall") <= 4, "{rows:?}");
+    drop(joiners.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>());
+}
+
+#[test]
+fn watchers_that_come_all_at_once_are_told_in_waves() {
+    // As many as one list takes.
+    const CLIENTS: usize = 600;
+    let node = Node::start(BINARY, &["--set", "namespaces.default.presence=true"]).unwrap();
+    let mut first = WsClient::json(node.port(), "/ws").unwrap();
+    subscribe(&mut first, "r");
+    let (begin, port) = (std::time::Instant::now(), node.port());
+    let others: Vec<_> = (0..8)
+        .map(|_| {
+            let join = move |_| {
+                let mut client = WsClient::json(port, "/ws").unwrap();
+                subscribe(&mut client, "r");
+                client
+            };
+            std::thread::spawn(move || (0..CLIENTS / 8).map(join).collect::<Vec<_>>())
+        })
+        .collect();
+    let (lists, pushes) = meets(&mut first, CLIENTS + 1);
+    let took = begin.elapsed();
+    println!("{CLIENTS} watchers came in {took:?}: the first of them got {lists} list, {pushes} pushes");
+    assert!(lists == 1 && pushes <= took.as_millis() as usize / 100 + 10, "{pushes} pushes");
+    // Each of them gets to know all.
+    let mut others: Vec<_> = others.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    for client in &mut others {
+        assert_eq!(meets(client, CLIENTS + 1).0, 1);
+    }
+}
+
 /// How often Redis has carried out each command.
 fn calls(redis: &Redis) -> BTreeMap<String, u64> {
     let stats = redis.command(&[b"INFO", b"commandstats"]).unwrap();

@@ -3,16 +3,42 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use roomcast_broker::Broker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, SHARDS_MAX, Shard};
-use roomcast_protocol::{ConnectionId, NodeId};
+use roomcast_protocol::{Close, ConnectionId, NodeId};
 
+use crate::auth::{Authenticator, Grants, Identity};
 use crate::heartbeat::{Beat, Pulse, Wheel};
+use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::users::UserConnections;
+
+/// What the cores of a node have in common.
+#[derive(Clone)]
+pub struct CoreShared {
+    /// Which node it is.
+    pub node: NodeId,
+    /// What connects it with the others.
+    pub broker: Arc<dyn Broker>,
+    /// What is known about the hub.
+    pub hub: Arc<HubStatus>,
+    /// What the operator has decided.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// What checks tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// How many connections each user has.
+    pub users: Arc<UserConnections>,
+}
+
+impl std::fmt::Debug for CoreShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CoreShared").field("node", &self.node).finish_non_exhaustive()
+    }
+}
 
 /// The surroundings of a session, on one core.
 pub struct Core {
@@ -22,6 +48,12 @@ pub struct Core {
     broker: Arc<dyn Broker>,
     hub: Arc<HubStatus>,
     settings: Arc<ArcSwap<Settings>>,
+    authenticator: Arc<Authenticator>,
+    users: Arc<UserConnections>,
+    /// Who everybody is while everything is open: one for all.
+    anybody: Rc<Identity>,
+    /// Who everybody is without a token, once keys are configured.
+    nobody: Rc<Identity>,
     next_serial: Cell<u64>,
     wheel: RefCell<Wheel>,
 }
@@ -33,17 +65,50 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
-    /// The surroundings on core number `index` of `node`.
-    pub fn new(
-        index: usize,
-        node: NodeId,
-        shard: Rc<Shard>,
-        broker: Arc<dyn Broker>,
-        hub: Arc<HubStatus>,
-        settings: Arc<ArcSwap<Settings>>,
-    ) -> Self {
+    /// The surroundings on core number `index` of a node.
+    pub fn new(index: usize, shard: Rc<Shard>, shared: CoreShared) -> Self {
+        let CoreShared { node, broker, hub, settings, authenticator, users } = shared;
         let wheel = RefCell::new(Wheel::new(settings.load().heartbeat));
-        Self { index, node, shard, broker, hub, settings, next_serial: Cell::new(0), wheel }
+        let anybody = Rc::new(Identity::anonymous(Grants::everything()));
+        let nobody = Rc::new(Identity::anonymous(Grants::nothing()));
+        let next_serial = Cell::new(0);
+        Self {
+            index,
+            node,
+            shard,
+            broker,
+            hub,
+            settings,
+            authenticator,
+            users,
+            anybody,
+            nobody,
+            next_serial,
+            wheel,
+        }
+    }
+
+    /// Who a client is that has brought this token, or none. Waits, for seconds at most, where the token's key has
+    /// to be fetched first.
+    pub async fn admit(&self, token: Option<&str>) -> Result<Rc<Identity>, Refusal> {
+        if self.authenticator.is_open() {
+            return Ok(Rc::clone(&self.anybody));
+        }
+        let Some(token) = token else { return Ok(Rc::clone(&self.nobody)) };
+        Ok(Rc::new(self.authenticator.admit(Some(token), now_s).await?))
+    }
+
+    pub(crate) fn nobody(&self) -> &Rc<Identity> {
+        &self.nobody
+    }
+
+    /// Whether clients need no token.
+    pub(crate) fn is_open(&self) -> bool {
+        self.authenticator.is_open()
+    }
+
+    pub(crate) fn users(&self) -> &Arc<UserConnections> {
+        &self.users
     }
 
     /// The settings as they are now.
@@ -73,8 +138,8 @@ impl Core {
     }
 
     fn tick(&self, now: Instant) {
-        self.wheel.borrow_mut().tick(|beat| match beat {
-            Beat::Pinged | Beat::Closing => {}
+        self.wheel.borrow_mut().tick(now, |beat| match beat {
+            Beat::Pinged | Beat::Closing | Beat::Expired => {}
             Beat::Silent => self.stats().silent_peers.add(1),
             Beat::Slow => self.stats().slow_consumers.add(1),
         });
@@ -100,6 +165,11 @@ impl Core {
         self.wheel.borrow().everyone()
     }
 
+    /// The connection ends at this time, unless that is changed before.
+    pub(crate) fn ends(&self, pulse: &Rc<Pulse>, at: Option<Instant>, close: Close) {
+        self.wheel.borrow_mut().ends(pulse, at, close);
+    }
+
     pub(crate) fn register(&self, pulse: &Rc<Pulse>) {
         self.wheel.borrow_mut().add(pulse);
     }
@@ -111,4 +181,9 @@ impl Core {
         // From 1, because a connection of all zeros means none on the wire.
         ConnectionId { node: self.node, serial: 1 + count * SHARDS_MAX as u64 + self.index as u64 }
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -4,9 +4,10 @@
 //! connection sits in one of as many slots as the heartbeat has seconds, and each second one slot is
 //! looked at: every connection once per heartbeat, evenly spread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use roomcast_hub::{Entry, Outbox};
@@ -26,6 +27,11 @@ pub(crate) struct Pulse {
     greeted: Cell<bool>,
     seen: Cell<bool>,
     silent: Cell<u8>,
+    /// When the connection ends at the latest, and how.
+    end: RefCell<Option<(Instant, Close)>>,
+    /// It is among those whose end is looked for every second.
+    ends_soon: Cell<bool>,
+    user: RefCell<Option<Arc<str>>>,
 }
 
 /// What came out of looking at one connection.
@@ -39,11 +45,48 @@ pub(crate) enum Beat {
     Silent,
     /// The ping did not fit: the peer does not read.
     Slow,
+    /// Its time is over, and it is being closed.
+    Expired,
 }
 
 impl Pulse {
     pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm) -> Self {
-        Self { id, outbox, form, greeted: Cell::new(false), seen: Cell::new(true), silent: Cell::new(0) }
+        Self {
+            id,
+            outbox,
+            form,
+            greeted: Cell::new(false),
+            seen: Cell::new(true),
+            silent: Cell::new(0),
+            end: RefCell::default(),
+            ends_soon: Cell::new(false),
+            user: RefCell::default(),
+        }
+    }
+
+    /// Whose connection it is.
+    pub(crate) fn user(&self) -> Option<Arc<str>> {
+        self.user.borrow().clone()
+    }
+
+    pub(crate) fn belongs_to(&self, user: Option<&Arc<str>>) {
+        *self.user.borrow_mut() = user.cloned();
+    }
+
+    /// When it ends at the latest.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.end.borrow().as_ref().map(|(at, _)| *at)
+    }
+
+    /// Ends it, if it is time to.
+    fn expire(&self, now: Instant) -> bool {
+        if self.end().is_none_or(|at| now < at) {
+            return false;
+        }
+        if let Some((_, close)) = self.end.borrow_mut().take() {
+            self.outbox.close(close);
+        }
+        true
     }
 
     pub(crate) fn greeted(&self) {
@@ -124,13 +167,16 @@ pub(crate) struct Wheel {
     slots: Vec<Vec<Weak<Pulse>>>,
     at: usize,
     next: usize,
+    heartbeat: Duration,
+    /// Connections that end before they are looked at again. Each is in it once.
+    ending: Vec<Weak<Pulse>>,
 }
 
 impl Wheel {
     /// A wheel that looks at each connection once in `heartbeat`, which is at least a second.
     pub(crate) fn new(heartbeat: Duration) -> Self {
         let slots = heartbeat.as_secs().max(1) as usize;
-        Self { slots: vec![Vec::new(); slots], at: 0, next: 0 }
+        Self { slots: vec![Vec::new(); slots], at: 0, next: 0, heartbeat, ending: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, pulse: &Rc<Pulse>) {
@@ -139,16 +185,42 @@ impl Wheel {
         self.slots[self.next].push(Rc::downgrade(pulse));
     }
 
-    /// One second has gone by: looks at the next slot, and forgets connections that are gone.
-    pub(crate) fn tick(&mut self, mut beaten: impl FnMut(Beat)) {
+    /// The connection ends at this time, or has no end, unless that is changed before.
+    pub(crate) fn ends(&mut self, pulse: &Rc<Pulse>, at: Option<Instant>, close: Close) {
+        *pulse.end.borrow_mut() = at.map(|at| (at, close));
+        // Every connection is looked at once a heartbeat; who may end before that is looked at every second.
+        self.watch_end(pulse, Instant::now());
+    }
+
+    fn watch_end(&mut self, pulse: &Rc<Pulse>, now: Instant) {
+        let soon = pulse.end().is_some_and(|at| at <= now + self.heartbeat * 2);
+        if soon && !pulse.ends_soon.replace(true) {
+            self.ending.push(Rc::downgrade(pulse));
+        }
+    }
+
+    /// One second has gone by: looks at the next slot, ends what has come to its end, and forgets connections that
+    /// are gone.
+    pub(crate) fn tick(&mut self, now: Instant, mut beaten: impl FnMut(Beat)) {
         self.at = (self.at + 1) % self.slots.len();
-        let slot = &mut self.slots[self.at];
+        let mut slot = std::mem::take(&mut self.slots[self.at]);
         slot.retain(|pulse| {
             let Some(pulse) = pulse.upgrade() else { return false };
             beaten(pulse.beat());
+            self.watch_end(&pulse, now);
             true
         });
         slot.shrink_to(slot.len() * 2);
+        self.slots[self.at] = slot;
+        self.ending.retain(|pulse| {
+            let Some(pulse) = pulse.upgrade() else { return false };
+            if pulse.expire(now) {
+                beaten(Beat::Expired);
+            }
+            let goes_on = pulse.end().is_some();
+            pulse.ends_soon.set(goes_on);
+            goes_on
+        });
     }
 
     /// Everyone who is connected.
@@ -160,7 +232,6 @@ impl Wheel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     fn pulse(form: WireForm) -> Rc<Pulse> {
         let id = ConnectionId { node: roomcast_protocol::NodeId(1), serial: 1 };
@@ -170,7 +241,7 @@ mod tests {
     fn beats(wheel: &mut Wheel, seconds: usize) -> Vec<Beat> {
         let mut all = Vec::new();
         for _ in 0..seconds {
-            wheel.tick(|beat| all.push(beat));
+            wheel.tick(Instant::now(), |beat| all.push(beat));
         }
         all
     }
@@ -207,6 +278,34 @@ mod tests {
             assert_eq!(pulse.outbox.take().unwrap(), sse::PING);
         }
         assert_eq!(beats(&mut wheel, 3), [Beat::Pinged, Beat::Pinged, Beat::Silent]);
+    }
+
+    #[test]
+    fn a_connection_ends_when_its_time_is_over_unless_it_was_given_more() {
+        let (mut wheel, now) = (Wheel::new(Duration::from_secs(10)), Instant::now());
+        let pulses: Vec<_> = (0..4).map(|_| pulse(WireForm::WebSocketJson)).collect();
+        pulses.iter().for_each(|pulse| wheel.add(pulse));
+        let close = || Close::new(4401, "over");
+        for (pulse, seconds) in pulses.iter().zip([3, 1000, 3, 3]) {
+            wheel.ends(pulse, Some(now + Duration::from_secs(seconds)), close());
+        }
+        // One is given more time, one all the time there is.
+        wheel.ends(&pulses[2], Some(now + Duration::from_secs(1000)), close());
+        wheel.ends(&pulses[3], None, close());
+        let mut ended_at = Vec::new();
+        for second in 0..1010 {
+            pulses.iter().for_each(|pulse| pulse.seen());
+            wheel.tick(now + Duration::from_secs(second), |beat| {
+                if beat == Beat::Expired {
+                    ended_at.push(second);
+                }
+            });
+            pulses.iter().for_each(|pulse| while pulse.outbox.take().is_some() {});
+        }
+        assert_eq!(ended_at, [3, 1000, 1000]);
+        assert_eq!(pulses[3].outbox.closing(), None);
+        assert_eq!(pulses[0].outbox.closing(), Some(close()));
+        assert!(wheel.ending.is_empty());
     }
 
     #[test]

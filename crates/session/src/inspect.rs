@@ -1,6 +1,7 @@
 //! What an operator may ask of a core: who is where, and to end a connection.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use roomcast_protocol::{ConnectionId, Room, WireForm};
 
@@ -11,6 +12,8 @@ use crate::core::Core;
 pub struct ConnectionReport {
     /// Its id, as the client knows it.
     pub id: ConnectionId,
+    /// Whose it is.
+    pub user: Option<Arc<str>>,
     /// How it is connected.
     pub form: WireForm,
     /// The rooms that it is in.
@@ -29,8 +32,13 @@ impl Core {
             .collect()
     }
 
-    /// Connections of this core, all or those in one room; `limit` of them at most.
-    pub fn connections(&self, room: Option<&Room>, limit: usize) -> Vec<ConnectionReport> {
+    /// Connections of this core, all or those in one room or of one user; `limit` of them at most.
+    pub fn connections(
+        &self,
+        room: Option<&Room>,
+        user: Option<&str>,
+        limit: usize,
+    ) -> Vec<ConnectionReport> {
         let mut rooms_of: HashMap<ConnectionId, Vec<Room>> = HashMap::new();
         for (room, ids) in self.shard().members() {
             for id in ids {
@@ -39,11 +47,15 @@ impl Core {
         }
         let reports = self.everyone().into_iter().map(|pulse| ConnectionReport {
             id: pulse.id(),
+            user: pulse.user(),
             form: pulse.form(),
             rooms: rooms_of.remove(&pulse.id()).unwrap_or_default(),
             queued_bytes: pulse.queued_bytes(),
         });
-        let wanted = |report: &ConnectionReport| room.is_none_or(|room| report.rooms.contains(room));
+        let wanted = |report: &ConnectionReport| {
+            room.is_none_or(|room| report.rooms.contains(room))
+                && user.is_none_or(|user| report.user.as_deref() == Some(user))
+        };
         reports.collect::<Vec<_>>().into_iter().filter(wanted).take(limit).collect()
     }
 

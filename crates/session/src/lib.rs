@@ -4,6 +4,8 @@
 //! decisions out against the hub and the broker. Nothing here knows whether the bytes travel over a
 //! WebSocket, an SSE stream or HTTP.
 
+pub mod auth;
+mod commands;
 mod core;
 mod drain;
 mod heartbeat;
@@ -11,18 +13,27 @@ mod inspect;
 mod presence;
 mod publish;
 mod query;
+mod rate_limit;
 mod refusal;
 mod resume;
 mod rules;
 mod session;
 mod settings;
+mod sign_in;
+mod token_bucket;
+mod users;
 
-pub use crate::core::Core;
+pub use crate::core::{Core, CoreShared};
+pub use commands::End;
 pub use drain::drain;
 pub use inspect::ConnectionReport;
+pub use rate_limit::Rates;
 pub use refusal::Refusal;
-pub use session::{End, Session};
-pub use settings::{Namespace, Namespaces, PublishRule, Settings};
+pub use session::Session;
+pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
+
+pub use token_bucket::{Rate, TokenBucket};
+pub use users::UserConnections;
 
 /// What transports write from; made by the hub.
 pub use roomcast_hub::{Entry, Outbox};

@@ -1,24 +1,22 @@
 //! Who is in a room: as whom a client is seen there, and whom it may see.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_hub::Who;
-use roomcast_protocol::{ErrorCode, Member, MemberId, Room, WireForm};
+use roomcast_protocol::{Member, MemberId, Room, WireForm};
 
+use crate::auth::Identity;
 use crate::core::Core;
 use crate::refusal::Refusal;
-use crate::rules::{self, Client};
+use crate::rules;
 use crate::session::Session;
-use crate::settings::Settings;
 
 impl Core {
-    /// Who is in a room, on all nodes.
-    pub async fn members(&self, room: &Room) -> Result<Vec<Member>, Refusal> {
-        let client = Client { user: None, connection: None };
-        rules::may_read(client, room)?;
-        keeps_presence(&self.settings(), room)?;
-        let members = self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)?;
-        Ok(sorted(members))
+    /// Who is in a room, on all nodes, in an order that does not change from answer to answer.
+    pub async fn members(&self, identity: &Identity, room: &Room) -> Result<Arc<[Member]>, Refusal> {
+        rules::may_see_presence(&self.settings(), identity, room)?;
+        self.shard().room_members(room).await.ok_or_else(Refusal::unavailable)
     }
 }
 
@@ -27,21 +25,13 @@ impl Session {
     /// poll, and is not seen.
     pub(crate) fn who(&self, room: &Room) -> Option<Rc<Who>> {
         let is_seen = self.form() != WireForm::Poll && self.core().settings().namespaces.of(room).presence;
-        is_seen.then(|| Rc::new(Who { member: MemberId::Connection(self.id()), info: None }))
+        is_seen.then(|| {
+            let identity = self.identity();
+            let member = match &identity.user {
+                Some(user) => MemberId::User(user.clone()),
+                None => MemberId::Connection(self.id()),
+            };
+            Rc::new(Who { member, info: identity.info.clone() })
+        })
     }
-}
-
-/// Whether it is known who is in a room.
-pub(crate) fn keeps_presence(settings: &Settings, room: &Room) -> Result<(), Refusal> {
-    if settings.namespaces.of(room).presence {
-        return Ok(());
-    }
-    let message = format!("it is not told who is in {room}: presence is off in its namespace");
-    Err(Refusal::new(ErrorCode::NotFound, message))
-}
-
-/// In an order that does not change from answer to answer.
-fn sorted(mut members: Vec<Member>) -> Vec<Member> {
-    members.sort_by(|a, b| a.id.cmp(&b.id));
-    members
 }

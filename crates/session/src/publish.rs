@@ -6,14 +6,21 @@ use roomcast_broker::KEY_BYTES_MAX;
 use roomcast_protocol::{ErrorCode, EventName, Payload, Position, Publication, Room};
 use tracing::debug;
 
+use crate::auth::Identity;
 use crate::core::Core;
 use crate::refusal::Refusal;
 use crate::rules::{self, Client, Draft};
 
 impl Core {
+    /// Whether the client may publish to the room at all.
+    pub fn may_publish(&self, identity: &Identity, room: &Room) -> Result<(), Refusal> {
+        rules::may_publish(&self.settings(), identity, room)
+    }
+
     /// Publishes a message that came by HTTP. `Ok` means that the broker has it.
     pub async fn publish_http(
         &self,
+        identity: &Identity,
         room: Room,
         event: Option<EventName>,
         payload: Payload,
@@ -21,7 +28,7 @@ impl Core {
     ) -> Result<Option<Position>, Refusal> {
         self.stats().received_http.add(1);
         self.stats().received_bytes.add(payload.bytes.len() as u64);
-        let client = Client { user: None, connection: None };
+        let client = Client { identity, connection: None };
         self.publish(client, Draft { room, event, payload, echo: true }, key).await
     }
 

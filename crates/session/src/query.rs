@@ -3,9 +3,10 @@
 use roomcast_broker::{HistoryPage, PAGE_MESSAGES_MAX};
 use roomcast_protocol::{Cursor, ErrorCode, Room};
 
+use crate::auth::Identity;
 use crate::core::Core;
 use crate::refusal::Refusal;
-use crate::rules::{self, Client};
+use crate::rules;
 
 /// Messages in one answer where the client does not say how many.
 const PAGE_MESSAGES: usize = 100;
@@ -14,12 +15,12 @@ impl Core {
     /// A page of a room's history: with `after` the oldest messages behind it, without it the newest.
     pub async fn history(
         &self,
+        identity: &Identity,
         room: &Room,
         after: Option<&str>,
         limit: Option<usize>,
     ) -> Result<HistoryPage, Refusal> {
-        let client = Client { user: None, connection: None };
-        rules::may_read(client, room)?;
+        rules::may_read_history(identity, room)?;
         if self.broker().retention(room).is_none() {
             return Err(Refusal::new(ErrorCode::NotFound, format!("{room} keeps no history")));
         }

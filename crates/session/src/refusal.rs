@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use roomcast_broker::{BrokerError, BrokerErrorKind};
-use roomcast_protocol::ErrorCode;
+use roomcast_protocol::{Close, ErrorCode};
+
+use crate::auth::TokenError;
 
 /// An answer that says no. On a WebSocket it becomes an `error` frame, over HTTP a problem document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,30 @@ impl From<BrokerError> for Refusal {
             }
             _ => Self::unavailable(),
         }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        let code = match error {
+            TokenError::KeysUnavailable => ErrorCode::Unavailable,
+            _ => ErrorCode::Unauthorized,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Refusal {
+    /// How a WebSocket ends that is refused for who the client is or what it does; none where trying again may help,
+    /// or where the request itself is wrong.
+    pub fn close(&self) -> Option<Close> {
+        let code = match self.code {
+            ErrorCode::Unauthorized => 4401,
+            ErrorCode::Forbidden => 4403,
+            ErrorCode::RateLimited => 4429,
+            _ => return None,
+        };
+        Some(Close::new(code, self.message.clone()))
     }
 }
 

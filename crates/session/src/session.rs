@@ -1,34 +1,28 @@
 //! A connection's side of the conversation, carried out.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use roomcast_hub::{Entry, Membership, Outbox, StreamCursor};
-use roomcast_protocol::command::{Ref, Request};
-use roomcast_protocol::reply::{self, Verdict};
+use roomcast_hub::{Entry, Membership, Outbox, SignedIn, StreamCursor};
 use roomcast_protocol::wire::{sse, ws_frame};
-use roomcast_protocol::{
-    Close, Command, ConnectionId, Cursor, ErrorCode, Payload, PayloadKind, Room, WireForm,
-};
+use roomcast_protocol::{Close, ConnectionId, Cursor, Room, WireForm, reply};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::auth::Identity;
 use crate::core::Core;
 use crate::heartbeat::Pulse;
-use crate::presence::keeps_presence;
+use crate::rate_limit::RateLimit;
 use crate::refusal::Refusal;
 use crate::resume::{self, Plan};
-use crate::rules::{self, Client, Draft};
+use crate::rules;
+use crate::users::Counted;
 
 /// How long a subscription may wait for the broker's confirmation. Longer than a reconnect after a
 /// blip, shorter than a client's patience.
-const CONFIRMATION_LIMIT: Duration = Duration::from_secs(5);
-
-/// The conversation ends, at the session's wish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End;
+pub(crate) const CONFIRMATION_LIMIT: Duration = Duration::from_secs(5);
 
 /// One connection that is in rooms. Dropping it leaves them all.
 #[derive(Debug)]
@@ -43,6 +37,11 @@ pub struct Session {
     /// Of streams and polls, whose positions speak of all their rooms at once.
     cursor: Option<Rc<StreamCursor>>,
     joined: RefCell<Vec<Joined>>,
+    /// Who the client is.
+    identity: RefCell<Rc<Identity>>,
+    /// Of a user: that the others know of it, and that it is counted.
+    signed_in: RefCell<Option<(SignedIn, Counted)>>,
+    rate_limit: RefCell<RateLimit>,
 }
 
 /// One room that the client is in.
@@ -54,8 +53,33 @@ struct Joined {
 }
 
 impl Session {
-    /// Begins a conversation about `rooms` rooms. Nothing is sent before [`greet`](Self::greet).
-    pub fn new(core: &Rc<Core>, form: WireForm, echo: Option<bool>, rooms: usize) -> Self {
+    /// Begins a conversation with this client, who wants to be in `rooms`. Nothing is sent before
+    /// [`greet`](Self::greet). A user is in its own room as well, unless messages could not be told apart.
+    pub async fn begin(
+        core: &Rc<Core>,
+        form: WireForm,
+        echo: Option<bool>,
+        rooms: &[Room],
+        identity: Rc<Identity>,
+    ) -> Result<Self, Refusal> {
+        let mut rooms = rooms.to_vec();
+        let own = identity.user_room().filter(|own| form != WireForm::WebSocketRaw && !rooms.contains(own));
+        rooms.extend(own);
+        let session = Self::new(core, form, echo, rooms.len());
+        session.sign_in(identity)?;
+        session.join(&rooms).await?;
+        session.expect_token();
+        Ok(session)
+    }
+
+    /// A conversation that ends at once, for a client that could not be told otherwise.
+    pub fn ended(core: &Rc<Core>, form: WireForm, close: Close) -> Self {
+        let session = Self::new(core, form, None, 0);
+        session.outbox.close(close);
+        session
+    }
+
+    fn new(core: &Rc<Core>, form: WireForm, echo: Option<bool>, rooms: usize) -> Self {
         let stats = core.stats();
         stats.connections[form as usize].add(1);
         stats.opened[form as usize].add(1);
@@ -69,7 +93,19 @@ impl Session {
         // With one room the ids of its messages are the cursor, and the same for everybody.
         let needs_cursor = form == WireForm::Poll || (form.is_sse() && rooms > 1);
         let cursor = needs_cursor.then(Rc::default);
-        Self { core: Rc::clone(core), id, form, echo, outbox, pulse, cursor, joined: RefCell::default() }
+        Self {
+            core: Rc::clone(core),
+            id,
+            form,
+            echo,
+            outbox,
+            pulse,
+            cursor,
+            joined: RefCell::default(),
+            identity: RefCell::new(Rc::clone(core.nobody())),
+            signed_in: RefCell::default(),
+            rate_limit: RefCell::default(),
+        }
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -78,6 +114,27 @@ impl Session {
 
     pub(crate) fn form(&self) -> WireForm {
         self.form
+    }
+
+    /// Who the client is.
+    pub(crate) fn identity(&self) -> Rc<Identity> {
+        Rc::clone(&self.identity.borrow())
+    }
+
+    pub(crate) fn set_identity(&self, identity: Rc<Identity>) {
+        *self.identity.borrow_mut() = identity;
+    }
+
+    pub(crate) fn signed_in(&self) -> RefMut<'_, Option<(SignedIn, Counted)>> {
+        self.signed_in.borrow_mut()
+    }
+
+    pub(crate) fn rate_limit(&self) -> RefMut<'_, RateLimit> {
+        self.rate_limit.borrow_mut()
+    }
+
+    pub(crate) fn pulse(&self) -> &Rc<Pulse> {
+        &self.pulse
     }
 
     /// What is to be written to the client.
@@ -97,7 +154,7 @@ impl Session {
 
     /// Joins the rooms that the request named, before anything is answered. Their messages are held
     /// until [`greet`](Self::greet).
-    pub async fn join(&self, rooms: &[Room]) -> Result<(), Refusal> {
+    async fn join(&self, rooms: &[Room]) -> Result<(), Refusal> {
         for room in rooms {
             self.enter(room)?;
         }
@@ -124,7 +181,9 @@ impl Session {
         match self.form {
             WireForm::WebSocketRaw | WireForm::Poll => {}
             WireForm::WebSocketJson => {
-                self.reply(&reply::welcome(self.id, &settings.node, None, settings.client_heartbeat_s()));
+                let identity = self.identity();
+                let (user, heartbeat_s) = (identity.user.as_deref(), settings.client_heartbeat_s());
+                self.reply(&reply::welcome(self.id, &settings.node, user, heartbeat_s));
                 for (membership, plan) in &plans {
                     let id = plan.start.map(resume::dated);
                     self.reply(&reply::subscribed(membership.room(), id, plan.verdict, None));
@@ -132,7 +191,8 @@ impl Session {
             }
             WireForm::Sse | WireForm::SseJson => {
                 let rooms: Vec<_> = plans.iter().map(|(m, plan)| (m.room().clone(), plan.verdict)).collect();
-                let connected = reply::connected(self.id, &settings.node, None, &rooms);
+                let user = self.identity().user.clone();
+                let connected = reply::connected(self.id, &settings.node, user.as_deref(), &rooms);
                 let retry_ms = settings.sse_retry.as_millis() as u64;
                 self.send(sse::greeting(retry_ms, self.first_cursor(&plans).as_ref(), &connected));
             }
@@ -146,7 +206,7 @@ impl Session {
         let missed = plans.iter().filter(|(_, plan)| plan.verdict.missed && plan.start.is_some());
         let missed = missed.map(|(membership, _)| membership.room().clone()).collect();
         for (membership, plan) in plans {
-            self.begin(membership, plan);
+            self.begin_room(membership, plan);
         }
         Ok(missed)
     }
@@ -167,12 +227,12 @@ impl Session {
         starts.next().map(|(_, start)| Cursor::single(start))
     }
 
-    async fn plan(&self, membership: &Membership, after: Option<&str>) -> Plan {
+    pub(crate) async fn plan(&self, membership: &Membership, after: Option<&str>) -> Plan {
         resume::plan(self.core.shard(), membership.room(), membership.start(), after).await
     }
 
     /// Lets messages through as planned. What was missed goes out no faster than the client takes it.
-    fn begin(&self, membership: Rc<Membership>, plan: Plan) {
+    pub(crate) fn begin_room(&self, membership: Rc<Membership>, plan: Plan) {
         if plan.missed.is_none() && membership.can_be_released(plan.start) {
             return membership.release(plan.start);
         }
@@ -185,140 +245,10 @@ impl Session {
         }
     }
 
-    /// A whole message has come from the client.
-    pub async fn receive(&self, text: bool, message: Bytes) -> Result<(), End> {
-        let stats = self.core.stats();
-        stats.received[self.form as usize].add(1);
-        stats.received_bytes.add(message.len() as u64);
-        match self.form {
-            WireForm::WebSocketRaw => self.receive_raw(text, message).await,
-            _ if text => {
-                self.receive_command(&message).await;
-                Ok(())
-            }
-            _ => {
-                self.outbox.close(Close::new(1003, "JSON mode takes text frames only"));
-                Err(End)
-            }
-        }
-    }
-
-    /// Raw mode has no answers: a message that may not be published ends the conversation, one that
-    /// cannot be published now is lost, as it would be on the network.
-    async fn receive_raw(&self, text: bool, bytes: Bytes) -> Result<(), End> {
-        let Some(room) = self.joined.borrow().first().map(|joined| joined.membership.room().clone()) else {
-            return Ok(());
-        };
-        let kind = if text { PayloadKind::Untyped } else { PayloadKind::Bytes };
-        let draft =
-            Draft { echo: self.echo_in(&room, None), room, event: None, payload: Payload::new(kind, bytes) };
-        match self.core.publish(self.client(), draft, None).await {
-            Err(refusal) if refusal.code == ErrorCode::Forbidden => {
-                self.outbox.close(Close::new(4403, refusal.message));
-                Err(End)
-            }
-            Err(refusal) if refusal.code == ErrorCode::TooLarge => {
-                self.outbox.close(Close::new(1009, refusal.message));
-                Err(End)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn receive_command(&self, frame: &Bytes) {
-        let Request { reference, command } = match Request::parse(frame) {
-            Ok(request) => request,
-            Err(error) => {
-                return self.reply(&reply::error(error.code, &error.message, error.reference.as_ref()));
-            }
-        };
-        let reference = reference.as_ref();
-        let result = match command {
-            Command::Subscribe { room, after, presence } => {
-                self.subscribe(&room, after.as_deref(), presence, reference).await
-            }
-            Command::Unsubscribe { room } => {
-                self.unsubscribe(&room, reference);
-                Ok(())
-            }
-            Command::Publish { room, event, payload, echo, key } => {
-                let echo = self.echo_in(&room, echo);
-                let result =
-                    self.core.publish(self.client(), Draft { room, event, payload, echo }, key).await;
-                result.map(|position| self.reply(&reply::ok(position, reference)))
-            }
-            Command::History { room, after, limit } => {
-                match self.core.history(&room, after.as_deref(), limit).await {
-                    Ok(page) => {
-                        self.reply(&reply::history(&room, page.top, &page.messages, reference));
-                        Ok(())
-                    }
-                    Err(refusal) => Err(refusal),
-                }
-            }
-            Command::Presence { room } => match self.core.members(&room).await {
-                Ok(members) => {
-                    self.reply(&reply::members(&room, &members, reference));
-                    Ok(())
-                }
-                Err(refusal) => Err(refusal),
-            },
-            Command::Ping => {
-                self.reply(&reply::pong(reference));
-                Ok(())
-            }
-        };
-        if let Err(refusal) = result {
-            self.reply(&reply::error(refusal.code, &refusal.message, reference));
-        }
-    }
-
-    async fn subscribe(
-        &self,
-        room: &Room,
-        after: Option<&str>,
-        presence: bool,
-        reference: Option<&Ref>,
-    ) -> Result<(), Refusal> {
-        if presence {
-            keeps_presence(&self.core.settings(), room)?;
-        }
-        if let Some(membership) = self.membership(room) {
-            let id = membership.start().map(resume::dated);
-            self.reply(&reply::subscribed(room, id, Verdict::default(), reference));
-            if presence {
-                membership.watch().await;
-            }
-            return Ok(());
-        }
-        let membership = self.enter(room)?;
-        if timeout(CONFIRMATION_LIMIT, membership.confirmation()).await.is_err() {
-            self.exit(room);
-            return Err(Refusal::unavailable());
-        }
-        let Ok(plan) = timeout(CONFIRMATION_LIMIT, self.plan(&membership, after)).await else {
-            self.exit(room);
-            return Err(Refusal::unavailable());
-        };
-        // Cut off before anything else, the client comes back with this.
-        let id = plan.start.map(resume::dated);
-        self.reply(&reply::subscribed(room, id, plan.verdict, reference));
-        self.begin(Rc::clone(&membership), plan);
-        if presence {
-            membership.watch().await;
-        }
-        Ok(())
-    }
-
-    fn unsubscribe(&self, room: &Room, reference: Option<&Ref>) {
-        self.exit(room);
-        self.reply(&reply::unsubscribed(room, reference));
-    }
-
     /// Becomes a member.
-    fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
+    pub(crate) fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
         let count = self.joined.borrow().len();
-        rules::may_subscribe(&self.core.settings(), self.client(), room, count)?;
+        rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
         let shard = self.core.shard();
         let who = self.who(room);
         let overflow = self.core.settings().namespaces.of(room).overflow;
@@ -326,10 +256,14 @@ impl Session {
             shard.join(room, self.id, &self.outbox, overflow, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
+        if self.identity().is_anonymous() {
+            // It has found something that it may do without a token.
+            self.core.ends(&self.pulse, None, Close::NORMAL);
+        }
         Ok(membership)
     }
 
-    fn exit(&self, room: &Room) {
+    pub(crate) fn exit(&self, room: &Room) {
         let mut all = self.joined.borrow_mut();
         if let Some(place) = all.iter().position(|joined| joined.membership.room() == room) {
             all.remove(place);
@@ -345,23 +279,43 @@ impl Session {
         }
     }
 
-    fn membership(&self, room: &Room) -> Option<Rc<Membership>> {
-        let all = self.joined.borrow();
-        all.iter().find(|joined| joined.membership.room() == room).map(|joined| Rc::clone(&joined.membership))
+    /// The membership of a room, unless it was ended by somebody else.
+    pub(crate) fn membership(&self, room: &Room) -> Option<Rc<Membership>> {
+        let membership = {
+            let all = self.joined.borrow();
+            Rc::clone(&all.iter().find(|joined| joined.membership.room() == room)?.membership)
+        };
+        if membership.has_ended() {
+            self.exit(room);
+            return None;
+        }
+        Some(membership)
     }
 
-    fn client(&self) -> Client<'_> {
-        Client { user: None, connection: Some(self.id) }
+    /// The rooms that the client is in.
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        self.joined.borrow().iter().map(|joined| joined.membership.room().clone()).collect()
+    }
+
+    pub(crate) fn first_room(&self) -> Option<Room> {
+        self.joined.borrow().first().map(|joined| joined.membership.room().clone())
+    }
+
+    /// Others see in all rooms who the client is now.
+    pub(crate) fn show_who_it_is(&self) {
+        for joined in &*self.joined.borrow() {
+            joined.membership.show_as(self.who(joined.membership.room()));
+        }
     }
 
     /// Whether the client gets its own message: what it says with the message, else what it said in
     /// its URL, else what the room's namespace says, else what its mode is known for.
-    fn echo_in(&self, room: &Room, asked: Option<bool>) -> bool {
+    pub(crate) fn echo_in(&self, room: &Room, asked: Option<bool>) -> bool {
         let by_mode = self.form == WireForm::WebSocketJson;
         asked.or(self.echo).or_else(|| self.core.settings().namespaces.of(room).echo).unwrap_or(by_mode)
     }
 
-    fn reply(&self, json: &Bytes) {
+    pub(crate) fn reply(&self, json: &Bytes) {
         self.send(ws_frame::text(json));
     }
 

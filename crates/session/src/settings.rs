@@ -9,6 +9,8 @@ use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
+use crate::rate_limit::Rates;
+
 /// The settings of one node.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -22,6 +24,10 @@ pub struct Settings {
     pub outbox_bytes: usize,
     /// How many rooms one connection may be in.
     pub rooms_per_connection: usize,
+    /// How many connections one user may have on this node; 0: any number.
+    pub connections_per_user: usize,
+    /// How fast one connection may send.
+    pub rates: Rates,
     /// Options of rooms.
     pub namespaces: Namespaces,
 }
@@ -42,6 +48,8 @@ pub struct Namespace {
     pub max_message_bytes: usize,
     /// Who may publish.
     pub publish: PublishRule,
+    /// Who may subscribe.
+    pub subscribe: SubscribeRule,
     /// Whether senders get their own messages where they do not say; `None`: not in raw mode, yes
     /// in JSON mode.
     pub echo: Option<bool>,
@@ -51,26 +59,41 @@ pub struct Namespace {
     pub presence: bool,
     /// What happens to messages that a client does not take in time.
     pub overflow: OverflowPolicy,
+    /// How many messages a second one connection may publish; 0: as many as connections may at all.
+    pub rate: u64,
 }
 
 /// Who may publish to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
     /// Every client.
     Anyone,
     /// Backends only, through the broker.
     Server,
 }
 
+/// Who may subscribe to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeRule {
+    /// Those whose token grants it. While no keys are configured that is everyone.
+    Token,
+    /// Every client, also without a token.
+    Anyone,
+}
+
 impl Default for Namespace {
     fn default() -> Self {
         Self {
             max_message_bytes: 64 * 1024,
-            publish: PublishRule::Anyone,
+            publish: PublishRule::Token,
+            subscribe: SubscribeRule::Token,
             echo: None,
             history: None,
             presence: false,
             overflow: OverflowPolicy::default(),
+            rate: 0,
         }
     }
 }

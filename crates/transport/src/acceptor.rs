@@ -1,24 +1,28 @@
 //! The public port: takes connections and gives each to the least loaded core.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use roomcast_session::TokenBucket;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::addresses::Counted;
+use crate::client::is_trusted;
+use crate::connection::HttpSettings;
+use crate::gate::Gate;
 use crate::limits::{ACCEPTED_MAX, BACKLOG};
+use crate::refusal::Refused;
 
 /// How long to rest when the process is out of descriptors: accepting again at once would only spin.
 const EXHAUSTED_REST: Duration = Duration::from_millis(100);
-
-/// Answer to a connection beyond the limit; it is not read, so it cannot be answered better.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 135\r\n\r\n{\"type\":\"urn:roomcast:unavailable\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"this node has as many connections as it takes\"}";
 
 /// The open public port.
 #[derive(Debug)]
@@ -51,7 +55,9 @@ impl Load {
 #[derive(Debug)]
 pub struct Accepted {
     pub(crate) stream: TcpStream,
+    pub(crate) peer: IpAddr,
     pub(crate) place: Place,
+    pub(crate) counted: Option<Counted>,
 }
 
 /// One connection's share of a core's load.
@@ -98,9 +104,18 @@ impl Acceptor {
         self.address
     }
 
-    /// Hands out connections until `stop`; then the port is closed. Beyond `connections_max` they
-    /// are refused with 503.
-    pub async fn run(self, cores: Vec<CoreQueue>, connections_max: usize, stop: CancellationToken) {
+    /// Hands out connections until `stop`; then the port is closed. Beyond `connections_max`, and
+    /// beyond the limits of the settings, they are refused.
+    pub async fn run(
+        self,
+        cores: Vec<CoreQueue>,
+        gate: Arc<Gate>,
+        http: Arc<ArcSwap<HttpSettings>>,
+        connections_max: usize,
+        stop: CancellationToken,
+    ) {
+        let bucket = TokenBucket::full(http.load().gate.handshakes, Instant::now());
+        let mut usher = Usher { cores, gate, http, connections_max, bucket };
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -108,8 +123,8 @@ impl Acceptor {
             };
             match accepted {
                 // Leaves this thread's event loop, to enter that of its core.
-                Ok((stream, _)) => match stream.into_std() {
-                    Ok(stream) => hand_out(stream, &cores, connections_max),
+                Ok((stream, peer)) => match stream.into_std() {
+                    Ok(stream) => usher.take(stream, peer.ip().to_canonical()),
                     Err(error) => debug!(%error, "a connection was gone at once"),
                 },
                 Err(error) if is_of_one_peer(&error) => debug!(%error, "a connection was gone at once"),
@@ -118,6 +133,56 @@ impl Acceptor {
                     tokio::time::sleep(EXHAUSTED_REST).await;
                 }
             }
+        }
+    }
+}
+
+/// Shows connections to their cores, or away.
+struct Usher {
+    cores: Vec<CoreQueue>,
+    gate: Arc<Gate>,
+    http: Arc<ArcSwap<HttpSettings>>,
+    connections_max: usize,
+    bucket: TokenBucket,
+}
+
+impl Usher {
+    fn take(&mut self, stream: TcpStream, peer: IpAddr) {
+        match self.admit(peer) {
+            Ok((core, counted)) => {
+                let place = Place::take(&core.load);
+                let accepted = Accepted { stream, peer, place, counted };
+                if let Err(error) = core.sender.try_send(accepted) {
+                    self.refuse(&error.into_inner().stream, Refused::Full);
+                }
+            }
+            Err(reason) => self.refuse(&stream, reason),
+        }
+    }
+
+    /// The core for a connection from this address.
+    fn admit(&mut self, peer: IpAddr) -> Result<(&CoreQueue, Option<Counted>), Refused> {
+        let http = self.http.load();
+        let settings = &http.gate;
+        let rate = settings.handshakes;
+        if rate.per_second > 0 && self.bucket.take(1, rate, Instant::now()).is_err() {
+            return Err(Refused::Rate);
+        }
+        if settings.proxy_protocol && !is_trusted(peer, &settings.trusted_proxies) {
+            return Err(Refused::Proxy);
+        }
+        let total: usize = self.cores.iter().map(|core| core.load.get()).sum();
+        let least_loaded = self.cores.iter().min_by_key(|core| core.load.get());
+        let core = least_loaded.filter(|_| total < self.connections_max).ok_or(Refused::Full)?;
+        Ok((core, self.gate.enter(peer, settings)?))
+    }
+
+    fn refuse(&self, stream: &TcpStream, reason: Refused) {
+        self.gate.refusals.count(reason);
+        // Behind TLS it could not be read, and a handshake is what there is no room for.
+        if self.gate.tls.is_none() {
+            // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
+            let _ = io::Write::write(&mut &*stream, reason.answer());
         }
     }
 }
@@ -135,32 +200,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn is_of_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
-fn hand_out(stream: TcpStream, cores: &[CoreQueue], connections_max: usize) {
-    let total: usize = cores.iter().map(|core| core.load.get()).sum();
-    let least_loaded = cores.iter().min_by_key(|core| core.load.get());
-    let Some(core) = least_loaded.filter(|_| total < connections_max) else { return refuse(&stream) };
-    let place = Place::take(&core.load);
-    if let Err(error) = core.sender.try_send(Accepted { stream, place }) {
-        refuse(&error.into_inner().stream);
-    }
-}
-
-fn refuse(stream: &TcpStream) {
-    // The few bytes fit into any socket's buffer; a peer that is gone does not need them.
-    let _ = io::Write::write(&mut &*stream, FULL);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FULL;
-
-    #[test]
-    fn the_refusal_is_well_formed() {
-        let text = std::str::from_utf8(FULL).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}", body.len())));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
-    }
 }

@@ -8,12 +8,16 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use roomcast_session::Session;
 
+use crate::held::Held;
+
 /// What the server answers with.
 pub(crate) enum Body {
     /// All of it at once.
     Full(Option<Bytes>),
     /// What comes through an outbox, until the conversation ends.
     Stream(Box<Session>),
+    /// Either, with what has to last as long.
+    Holding(Box<(Body, Held)>),
 }
 
 impl From<Bytes> for Body {
@@ -32,6 +36,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let session = match self.get_mut() {
             Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Holding(body) => return Pin::new(&mut body.0).poll_frame(context),
             Self::Stream(session) => session,
         };
         let outbox = session.outbox();
@@ -41,13 +46,18 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(None))
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Stream(_) => false,
+            Self::Holding(body) => body.0.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Stream(_) => SizeHint::default(),
+            Self::Holding(body) => body.0.size_hint(),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! One accepted connection, on the core that keeps it for life.
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, pending};
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,30 +18,44 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_session::Core;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::acceptor::{Accepted, Place};
+use crate::acceptor::Accepted;
+use crate::client::Client;
+use crate::gate::{Gate, GateSettings};
+use crate::held::Held;
 use crate::limits::{
-    FIRST_BYTES_LIMIT, HEAD_BYTES_MAX, HEAD_LIMIT, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
+    HEAD_BYTES_MAX, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
-use crate::router;
+use crate::refusal::Refused;
+use crate::tls::Tls;
+use crate::{proxy_protocol, router};
 
 /// What an operator decides about HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// Origins whose pages may use the service; `*` for any.
     pub origins: Vec<String>,
+    /// Names that the service goes by; empty for any.
+    pub hosts: Vec<String>,
+    /// The cookie that may hold a token; empty for none.
+    pub cookie: String,
+    /// Who is let in, and how fast they have to be.
+    pub gate: GateSettings,
 }
 
 /// What the connections of one core share.
 pub(crate) struct Context {
     pub(crate) core: Rc<Core>,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
+    pub(crate) gate: Arc<Gate>,
     /// Cancelled when the node begins to drain: nothing new is begun after it.
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -50,10 +66,11 @@ pub(crate) struct Context {
 pub async fn serve(
     core: Rc<Core>,
     http: Arc<ArcSwap<HttpSettings>>,
+    gate: Arc<Gate>,
     mut incoming: Receiver<Accepted>,
     draining: CancellationToken,
 ) {
-    let context = Rc::new(Context { core, http, draining, tasks: TaskTracker::new() });
+    let context = Rc::new(Context { core, http, gate, draining, tasks: TaskTracker::new() });
     while let Some(accepted) = incoming.recv().await {
         context.tasks.spawn_local(connection(accepted, Rc::clone(&context)));
     }
@@ -62,15 +79,42 @@ pub async fn serve(
 }
 
 async fn connection(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { stream, place } = accepted;
+    let Accepted { stream, peer, place, counted } = accepted;
+    let GateSettings { first_byte, proxy_protocol, .. } = context.http.load().gate;
+    let begin = Begin {
+        deadline: Instant::now() + first_byte,
+        client: Client(peer),
+        held: Held::new(place, counted),
+    };
     let heartbeat = context.core.settings().heartbeat;
-    let place = Arc::new(place);
     let served = match prepare(stream, heartbeat) {
-        Ok(stream) => serve_http(stream, &context, &place).await,
+        // Boxed, so that plain connections do not hold what the others need.
+        Ok(stream) if proxy_protocol => Box::pin(serve_proxied(stream, begin, &context)).await,
+        Ok(stream) if context.gate.tls.is_some() => Box::pin(serve_tls(stream, begin, &context)).await,
+        Ok(stream) => serve_plain(stream, begin, &context).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = served {
-        debug!(error, "a connection ended early");
+        debug!(%peer, error, "a connection ended early");
+    }
+}
+
+/// How a connection begins.
+struct Begin {
+    /// When its first byte of HTTP must be there.
+    deadline: Instant,
+    client: Client,
+    held: Held,
+}
+
+impl Begin {
+    /// The same for the client that a proxy speaks for.
+    fn of(self, client: IpAddr, context: &Context) -> Result<Self, Refused> {
+        let held = match context.gate.enter(client, &context.http.load().gate)? {
+            Some(counted) => self.held.counted(counted),
+            None => self.held,
+        };
+        Ok(Self { client: Client(client), held, ..self })
     }
 }
 
@@ -84,11 +128,70 @@ fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-async fn serve_http(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
-    match timeout(FIRST_BYTES_LIMIT, speaks_http2(&stream)).await?? {
-        true => serve_http2(stream, context, place).await,
-        false => serve_http1(stream, context, place).await,
+/// A connection through a proxy that says in the first bytes whose it is. The acceptor has
+/// seen to it that the proxy is trusted.
+async fn serve_proxied(mut stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    let header = timeout_at(begin.deadline, proxy_protocol::read(&mut stream)).await;
+    let admitted = match header {
+        Ok(Ok(Some(address))) => begin.of(address.to_canonical(), context),
+        Ok(Ok(None)) => Ok(begin),
+        Ok(Err(_)) | Err(_) => Err(Refused::Proxy),
+    };
+    match admitted {
+        Ok(begin) if context.gate.tls.is_some() => serve_tls(stream, begin, context).await,
+        Ok(begin) => serve_plain(stream, begin, context).await,
+        Err(reason) => {
+            context.gate.refusals.count(reason);
+            if context.gate.tls.is_none() {
+                let _ = stream.try_write(reason.answer());
+            }
+            Ok(())
+        }
     }
+}
+
+async fn serve_plain(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    match timeout_at(begin.deadline, speaks_http2(&stream)).await?? {
+        // Boxed, so that the many of HTTP/1.1 do not hold what the few of HTTP/2 need.
+        true => Box::pin(serve_http2(stream, &begin, context)).await,
+        false => serve_http1(stream, &begin, context).await,
+    }
+}
+
+async fn serve_tls(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
+    let Some(tls) = &context.gate.tls else { return Ok(()) };
+    let shaken = timeout_at(begin.deadline, shake_hands(stream, tls)).await.map_err(Failure::from);
+    let stream = match shaken.and_then(|stream| Ok(stream?)) {
+        Ok(Some(stream)) => Box::new(stream),
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            context.gate.refusals.count(Refused::Tls);
+            return Err(error);
+        }
+    };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => serve_http2(stream, &begin, context).await,
+        _ => serve_http1(stream, &begin, context).await,
+    }
+}
+
+/// What a TLS connection begins with: the type of a record with a handshake in it (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// `None` for a peer that leaves without a word, as health checks of load balancers do.
+async fn shake_hands(stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    // Nothing is held for a peer that says nothing.
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(None);
+    }
+    if first[0] != TLS_HANDSHAKE {
+        let _ = stream.try_write(Refused::Tls.answer());
+        return Err(io::Error::other("the peer does not speak TLS"));
+    }
+    let accepting =
+        tls.acceptor().accept_with(stream, |session| session.set_buffer_limit(Some(TLS_SEND_BYTES_MAX)));
+    accepting.await.map(Some)
 }
 
 /// Whether the connection begins like HTTP/2 (RFC 9113, section 3.4): no HTTP/1 method does.
@@ -111,11 +214,14 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
-    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
+async fn serve_http1<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| router::answer(marked(request, begin), Rc::clone(context)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(context.http.load().gate.headers)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -128,9 +234,17 @@ async fn serve_http1(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place
     Ok(connection.await?)
 }
 
-async fn serve_http2(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place>) -> Result<(), Failure> {
+async fn serve_http2<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let heartbeat = context.core.settings().heartbeat;
-    let service = service_fn(|request| router::answer(with_place(request, place), Rc::clone(context)));
+    let patience = context.http.load().gate.headers;
+    let asked = Cell::new(false);
+    let service = service_fn(|request| {
+        asked.set(true);
+        router::answer(marked(request, begin), Rc::clone(context))
+    });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .keep_alive_interval(heartbeat)
@@ -143,14 +257,25 @@ async fn serve_http2(stream: TcpStream, context: &Rc<Context>, place: &Arc<Place
     let mut connection = pin!(connection);
     tokio::select! {
         result = &mut connection => return Ok(result?),
+        () = no_request(&asked, patience) => return Err("no request came over HTTP/2 in time".into()),
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
 }
 
-/// A WebSocket outlives the HTTP connection that it came by, and keeps its place.
-fn with_place(mut request: Request<Incoming>, place: &Arc<Place>) -> Request<Incoming> {
-    request.extensions_mut().insert(Arc::clone(place));
+/// Ends when the first request is overdue. Until the client's first frames are there, nothing else
+/// ends an HTTP/2 connection: its pings begin after them.
+async fn no_request(asked: &Cell<bool>, patience: Duration) {
+    sleep(patience).await;
+    if asked.get() {
+        pending::<()>().await;
+    }
+}
+
+/// Each request knows whose it is and what it takes up.
+fn marked(mut request: Request<Incoming>, begin: &Begin) -> Request<Incoming> {
+    request.extensions_mut().insert(begin.client);
+    request.extensions_mut().insert(begin.held.clone());
     request
 }
 

@@ -10,6 +10,7 @@ use roomcast_protocol::{Room, reply};
 
 use crate::body::Body;
 use crate::connection::Context;
+use crate::credentials;
 use crate::problem::Problem;
 use crate::query::Query;
 
@@ -20,13 +21,20 @@ pub(crate) async fn answer(
     context: &Rc<Context>,
 ) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request.uri())?;
-    let page = context.core.history(&room, query.after.as_deref(), query.limit).await?;
+    let identity = credentials::admit(request, &query, context).await?;
+    let page = context.core.history(&identity, &room, query.after.as_deref(), query.limit).await?;
     Ok(json(reply::history(&room, page.top, &page.messages, None)))
 }
 
 /// The same object that JSON mode answers with.
-pub(crate) async fn members(room: Room, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
-    let members = context.core.members(&room).await?;
+pub(crate) async fn members(
+    request: &Request<Incoming>,
+    room: Room,
+    context: &Rc<Context>,
+) -> Result<Response<Body>, Problem> {
+    let query = Query::parse(request.uri())?;
+    let identity = credentials::admit(request, &query, context).await?;
+    let members = context.core.members(&identity, &room).await?;
     Ok(json(reply::members(&room, &members, None)))
 }
 

@@ -5,21 +5,33 @@
 //! or a WebSocket ([`ws`]). Rooms, brokers and what a client may do are the session's business.
 
 mod acceptor;
+mod addresses;
 mod body;
+mod certificates;
+mod client;
 mod connection;
-mod cors;
+mod credentials;
+mod gate;
 mod handshake;
+mod held;
 mod history;
 mod limits;
+mod origin;
 mod poll;
 mod problem;
+mod proxy_protocol;
 mod publish;
 mod query;
+mod refusal;
 mod router;
 mod socket;
 mod sse;
+mod tls;
 mod ws;
 
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};
 pub use connection::{HttpSettings, LocalExecutor, serve};
+pub use gate::{Gate, GateSettings};
 pub use problem::Problem;
+pub use refusal::{Refusals, Refused};
+pub use tls::{CertificateFiles, Tls, TlsError, TlsFiles};

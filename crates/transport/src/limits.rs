@@ -2,15 +2,6 @@
 
 use std::time::Duration;
 
-/// From accepting a connection to its first bytes.
-pub(crate) const FIRST_BYTES_LIMIT: Duration = Duration::from_secs(10);
-
-/// For the whole head of a request, and for an idle connection to send the next one.
-pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(15);
-
-/// For the whole body of a request.
-pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(15);
-
 /// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
 pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -33,6 +24,10 @@ pub(crate) const HTTP2_STREAMS_MAX: u32 = 1000;
 /// What one HTTP/2 stream may hold in its send buffer, in bytes; the rest waits in its outbox,
 /// whose bound is the one that decides.
 pub(crate) const HTTP2_SEND_BYTES_MAX: usize = 32 * 1024;
+
+/// What one TLS connection may hold of encrypted bytes that the kernel does not take yet: two of
+/// TLS's largest records (RFC 8446, section 5.1). The rest waits in outboxes.
+pub(crate) const TLS_SEND_BYTES_MAX: usize = 32 * 1024;
 
 /// Bytes read from a WebSocket at once, into a buffer that a core's connections share.
 pub(crate) const READ_BYTES: usize = 16 * 1024;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::connection::Context;
+use crate::credentials;
 use crate::limits::{POLL_WAIT_DEFAULT, POLL_WAIT_MAX};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -32,8 +33,10 @@ pub(crate) async fn answer(
         return Err(Problem::unavailable("this node is shutting down; poll again"));
     }
     let wait = query.wait_s.map_or(POLL_WAIT_DEFAULT, Duration::from_secs).min(POLL_WAIT_MAX);
-    let session = Session::new(&context.core, WireForm::Poll, None, query.rooms.len());
-    session.join(&query.rooms).await?;
+    let identity = credentials::admit(request, &query, context).await?;
+    let session = Session::begin(&context.core, WireForm::Poll, None, &query.rooms, identity).await?;
+    // Who may not stay does not wait.
+    let wait = session.time_left().map_or(wait, |left| left.min(wait));
     let reset = session.greet(query.after.as_deref()).await?;
     // Who is told that something is missing should not wait to hear it.
     if reset.is_empty() {

@@ -1,6 +1,7 @@
 //! `POST /rooms/{room}/messages`: the body is the message.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -13,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::connection::Context;
-use crate::limits::{BODY_LIMIT, EXCESS_BYTES_MAX, EXCESS_LIMIT};
+use crate::credentials;
+use crate::limits::{EXCESS_BYTES_MAX, EXCESS_LIMIT};
 use crate::problem::Problem;
 use crate::query::Query;
 
@@ -24,12 +26,16 @@ pub(crate) async fn answer(
     context: &Rc<Context>,
 ) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request.uri())?;
+    // Before the body: who may not publish does not make the node read.
+    let identity = credentials::admit(&request, &query, context).await?;
+    context.core.may_publish(&identity, &room)?;
     let event = EventName::parse(&query.event).map_err(|error| Problem::bad_request(error.to_string()))?;
     let max = context.core.settings().namespaces.of(&room).max_message_bytes;
+    let limit = context.http.load().gate.body;
     let kind = kind(request.headers());
     let key = key(request.headers())?;
-    let payload = payload(kind, read(request, &room, max).await?)?;
-    let position = context.core.publish_http(room, event, payload, key).await?;
+    let payload = payload(kind, read(request, &room, max, limit).await?)?;
+    let position = context.core.publish_http(&identity, room, event, payload, key).await?;
     let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::ACCEPTED;
@@ -70,8 +76,13 @@ fn payload(kind: PayloadKind, bytes: Bytes) -> Result<Payload, Problem> {
     }
 }
 
-async fn read(request: Request<Incoming>, room: &Room, max: usize) -> Result<Bytes, Problem> {
-    match timeout(BODY_LIMIT, collect(request, max)).await {
+async fn read(
+    request: Request<Incoming>,
+    room: &Room,
+    max: usize,
+    limit: Duration,
+) -> Result<Bytes, Problem> {
+    match timeout(limit, collect(request, max)).await {
         Ok(Ok(Some(whole))) => Ok(whole),
         Ok(Ok(None)) => {
             let detail = format!("a message of {room} may have {max} bytes at most");
@@ -79,7 +90,7 @@ async fn read(request: Request<Incoming>, room: &Room, max: usize) -> Result<Byt
         }
         Ok(Err(_)) => Err(Problem::bad_request("the body ended too early")),
         Err(_) => {
-            let detail = format!("the body did not come within {} seconds", BODY_LIMIT.as_secs());
+            let detail = format!("the body did not come within {limit:?}");
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
         }
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use hyper::Uri;
 use roomcast_protocol::Room;
+use roomcast_protocol::command::Token;
 
 use crate::problem::Problem;
 
@@ -24,6 +25,8 @@ pub(crate) struct Query {
     pub(crate) limit: Option<usize>,
     /// `wait=` of a poll, in seconds.
     pub(crate) wait_s: Option<u64>,
+    /// `token=`: browsers cannot set headers on streams.
+    pub(crate) token: Option<Token>,
 }
 
 impl Query {
@@ -40,6 +43,7 @@ impl Query {
                     }
                 }
                 "after" if !value.is_empty() => query.after = Some(value.into_owned()),
+                "token" if !value.is_empty() => query.token = Some(Token(value.into_owned())),
                 "echo" => query.echo = Some(boolean("echo", &value)?),
                 "format" => query.json = format(&value)?,
                 "limit" => query.limit = Some(number("limit", &value)?),

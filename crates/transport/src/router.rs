@@ -11,10 +11,12 @@ use percent_encoding::percent_decode_str;
 use roomcast_protocol::Room;
 
 use crate::body::Body;
+use crate::client::{Client, Unreadable, forwarded_for, is_trusted};
 use crate::connection::Context;
+use crate::held::Held;
 use crate::limits::TARGET_BYTES_MAX;
 use crate::problem::Problem;
-use crate::{cors, history, poll, publish, sse, ws};
+use crate::{history, origin, poll, publish, sse, ws};
 
 /// What `GET /` says: where to go on.
 const WELCOME: &str = "\
@@ -31,17 +33,55 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
     context: Rc<Context>,
 ) -> Result<Response<Body>, Infallible> {
-    let origin = request.headers().get(ORIGIN).cloned();
-    let preflight = cors::is_preflight(&request);
+    let page = request.headers().get(ORIGIN).cloned();
+    let preflight = origin::is_preflight(&request);
     let mut response = if preflight {
         let mut response = Response::new(Body::Full(None));
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        route(request, &context).await.unwrap_or_else(Problem::into_response)
+        checked(request, &context).await.unwrap_or_else(Problem::into_response)
     };
-    cors::allow(origin.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
+    origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
     Ok(response)
+}
+
+/// Answers who may ask at all.
+async fn checked(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let http = context.http.load_full();
+    origin::check_host(&request, &http.hosts)?;
+    origin::check(&request, &http.origins)?;
+    admitted(request, context).await
+}
+
+/// Answers for the client that a trusted proxy speaks for, who is counted as long as that lasts.
+async fn admitted(mut request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
+    let Some(held) = forwarded(&mut request, context)? else { return route(request, context).await };
+    request.extensions_mut().insert(held.clone());
+    let response = route(request, context).await?;
+    Ok(response.map(|body| Body::Holding(Box::new((body, held)))))
+}
+
+/// Finds out whose a request is that comes through a trusted proxy. Where addresses are limited, gives
+/// what counts for it.
+fn forwarded(request: &mut Request<Incoming>, context: &Context) -> Result<Option<Held>, Problem> {
+    let http = context.http.load();
+    let proxies = &http.gate.trusted_proxies;
+    let Some(Client(peer)) = request.extensions().get::<Client>().copied() else { return Ok(None) };
+    if !is_trusted(peer, proxies) {
+        return Ok(None);
+    }
+    let address = forwarded_for(request.headers(), proxies).map_err(|Unreadable| {
+        Problem::bad_request(format!("the proxy {peer} sends an X-Forwarded-For that cannot be read"))
+    })?;
+    let Some(address) = address else { return Ok(None) };
+    request.extensions_mut().insert(Client(address));
+    let counted = context.gate.enter(address, &http.gate).map_err(|reason| {
+        context.gate.refusals.count(reason);
+        let detail = "this address has as many connections as it may have";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+    })?;
+    Ok(request.extensions().get::<Held>().zip(counted).map(|(held, counted)| held.counted(counted)))
 }
 
 async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
@@ -66,7 +106,9 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
             Some((room, "history")) if method == Method::GET => {
                 history::answer(&request, room, context).await
             }
-            Some((room, "presence")) if method == Method::GET => history::members(room, context).await,
+            Some((room, "presence")) if method == Method::GET => {
+                history::members(&request, room, context).await
+            }
             Some((_, "history" | "presence")) => Err(Problem::method_not_allowed("GET")),
             _ => Err(Problem::not_found(
                 "nothing is here; there are /ws, /sse, /poll and /rooms/{room}/messages, history or presence",

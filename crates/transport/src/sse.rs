@@ -10,6 +10,7 @@ use roomcast_session::Session;
 
 use crate::body::Body;
 use crate::connection::Context;
+use crate::credentials;
 use crate::problem::Problem;
 use crate::query::Query;
 
@@ -29,8 +30,8 @@ pub(crate) async fn open(
     let remembered = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or_default());
     let after = remembered.filter(|id| !id.is_empty()).or(query.after.as_deref());
     let form = if query.json { WireForm::SseJson } else { WireForm::Sse };
-    let session = Session::new(&context.core, form, None, query.rooms.len());
-    session.join(&query.rooms).await?;
+    let identity = credentials::admit(request, &query, context).await?;
+    let session = Session::begin(&context.core, form, None, &query.rooms, identity).await?;
     session.greet(after).await?;
 
     let mut response = Response::new(Body::Stream(Box::new(session)));

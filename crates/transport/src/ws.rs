@@ -5,7 +5,6 @@ mod write;
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -13,14 +12,15 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use roomcast_protocol::wire::ws_reader::FrameReader;
 use roomcast_protocol::{Close, WireForm};
-use roomcast_session::Session;
+use roomcast_session::{Refusal, Session};
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::acceptor::Place;
 use crate::body::Body;
 use crate::connection::Context;
+use crate::credentials;
 use crate::handshake;
+use crate::held::Held;
 use crate::limits::CLOSE_LIMIT;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -36,7 +36,7 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Problem> {
     let json = handshake::wants_json(&request);
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let place = request.extensions_mut().remove::<Arc<Place>>();
+    let held = request.extensions_mut().remove::<Held>();
     let response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
         Err(problem) => {
@@ -57,8 +57,14 @@ pub(crate) async fn open(
         return Err(Problem::unavailable("this node is shutting down; connect again"));
     }
     let form = if json { WireForm::WebSocketJson } else { WireForm::WebSocketRaw };
-    let session = Session::new(&context.core, form, query.echo, query.rooms.len());
-    session.join(&query.rooms).await?;
+    let session = match begin(&request, &query, form, context).await {
+        Ok(session) => session,
+        // Of an error over HTTP a page in a browser learns nothing; the code of a close it can read.
+        Err(refusal) => match refusal.close() {
+            Some(close) => Session::ended(&context.core, form, close),
+            None => return Err(refusal.into()),
+        },
+    };
 
     let settings = context.core.settings();
     let message_bytes_max = match query.rooms.first() {
@@ -68,12 +74,24 @@ pub(crate) async fn open(
     if !json && query.rooms.is_empty() {
         session.outbox().close(Close::ROOM_REQUIRED);
     }
-    session.greet(query.after.as_deref()).await?;
+    if !session.outbox().is_closing() {
+        session.greet(query.after.as_deref()).await?;
+    }
     context.tasks.spawn_local(async move {
         converse(on_upgrade, session, message_bytes_max).await;
-        drop(place);
+        drop(held);
     });
     Ok(response)
+}
+
+async fn begin(
+    request: &Request<Incoming>,
+    query: &Query,
+    form: WireForm,
+    context: &Context,
+) -> Result<Session, Refusal> {
+    let identity = credentials::admit(request, query, context).await?;
+    Session::begin(&context.core, form, query.echo, &query.rooms, identity).await
 }
 
 async fn converse(on_upgrade: OnUpgrade, session: Session, message_bytes_max: usize) {
@@ -107,7 +125,10 @@ async fn exchange(socket: &Socket, early: Bytes, session: &Session, mut reader: 
         }
         None => false,
     };
-    let _ = socket.shutdown().await;
+    // Behind TLS this writes, and a peer that does not read would make it last.
+    if timeout(CLOSE_LIMIT, socket.shutdown()).await.is_err() {
+        return;
+    }
     if !peer_closed {
         // Reading on keeps the kernel from answering late data with a reset, which would
         // take our close frame away from the peer.

@@ -32,15 +32,24 @@ impl Balancer {
 
     /// Starts a balancer on a given port.
     pub fn start_on(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<Self> {
-        let folder = scratch_folder("balancer")?;
-        let (file, name) = match kind {
-            Kind::Haproxy => ("deploy/haproxy/haproxy.cfg", "haproxy"),
-            Kind::Nginx => ("deploy/nginx/nginx.conf", "nginx"),
+        let file = match kind {
+            Kind::Haproxy => "deploy/haproxy/haproxy.cfg",
+            Kind::Nginx => "deploy/nginx/nginx.conf",
         };
         let text = std::fs::read_to_string(project_root().join(file))
             .with_context(|| format!("cannot read {file}"))?;
+        Self::start_with(kind, port, &for_this_machine(&text, port, nodes)?)
+    }
+
+    /// Starts a balancer with a configuration of one's own, which listens on this port.
+    pub fn start_with(kind: Kind, port: u16, configuration: &str) -> Result<Self> {
+        let folder = scratch_folder("balancer")?;
+        let name = match kind {
+            Kind::Haproxy => "haproxy",
+            Kind::Nginx => "nginx",
+        };
         let config = folder.join(name);
-        std::fs::write(&config, for_this_machine(&text, port, nodes)?)?;
+        std::fs::write(&config, configuration)?;
         let mut command = match kind {
             Kind::Haproxy => {
                 let mut command = Command::new(program("haproxy"));

@@ -1,12 +1,14 @@
 //! Real programs for tests and for the local cluster: each is started on a free port of the
 //! loopback address and stopped by its own process id.
 
+pub mod authority;
 pub mod balancer;
 pub mod foreign;
 pub mod node;
 pub mod process;
 pub mod redis;
 
+pub use authority::Authority;
 pub use balancer::{Balancer, Kind, project_root};
 pub use node::Node;
 pub use process::{Daemon, free_port, wait_until};

@@ -8,6 +8,8 @@
 -- As many members as one room lists, and as many bytes of them as one message tells.
 local MEMBERS_MAX = 10000
 local EVENT_BYTES_MAX = 65536
+-- Members that leave together with their node in one call.
+local DROPPED_AT_ONCE = 500
 
 local function milliseconds()
   local time = redis.call('TIME')
@@ -81,16 +83,24 @@ redis.register_function('roomcast_presence_v1_set', function(keys, args)
   set(keys[1], args[1], members)
 end)
 
--- A node that was believed no longer: its members leave.
+-- A node that was believed no longer: its members leave, some at a time so that Redis serves others in between.
+-- Answers how many are still there.
 redis.register_function('roomcast_presence_v1_drop', function(keys, args)
-  local own = redis.call('HGETALL', '{' .. keys[1] .. '}:p:' .. args[1])
+  local own = '{' .. keys[1] .. '}:p:' .. args[1]
+  local some = redis.call('HRANDFIELD', own, DROPPED_AT_ONCE)
+  if #some == 0 then
+    return 0
+  end
   local members = {}
-  for i = 1, #own, 2 do
-    members[#members + 1] = own[i]
+  for _, member in ipairs(some) do
+    members[#members + 1] = member
     members[#members + 1] = '0'
     members[#members + 1] = ''
   end
   set(keys[1], args[1], members)
+  -- Also those that the room has lost.
+  redis.call('HDEL', own, unpack(some))
+  return redis.call('HLEN', own)
 end)
 
 -- Believe a node for some ms more: one with a new name, or one that is believed still. Answers 1 if it is now, else 0,

@@ -13,9 +13,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, PAGE_MESSAGES_MAX};
 use roomcast_protocol::{
-    ConnectionId, EventName, NodeId, Payload, PayloadKind, Position, Publication, Room, reply,
+    ConnectionId, Control, EventName, NodeId, Payload, PayloadKind, Position, Publication, Room, reply,
 };
-use roomcast_session::ConnectionReport;
+use roomcast_session::{ConnectionReport, Core};
 use roomcast_transport::Problem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -57,9 +57,10 @@ struct Publish {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Disconnect {
-    connection: String,
+#[serde(deny_unknown_fields, untagged)]
+enum Disconnect {
+    Connection { connection: String },
+    User { user: String },
 }
 
 impl Api {
@@ -74,7 +75,9 @@ impl Api {
             (&Method::GET, ["api", "rooms"]) => {
                 self.rooms(&parameter(&query, "prefix").unwrap_or_default()).await
             }
-            (&Method::GET, ["api", "connections"]) => self.connections(parameter(&query, "room")).await,
+            (&Method::GET, ["api", "connections"]) => {
+                self.connections(parameter(&query, "room"), parameter(&query, "user")).await
+            }
             (&Method::GET, ["api", "rooms", room, "history"]) => self.history(room, &query).await,
             (&Method::GET, ["api", "rooms", room, "presence"]) => self.members(room).await,
             (&Method::POST, ["api", "publish"]) => self.publish(body(request).await?).await,
@@ -127,13 +130,14 @@ impl Api {
         Ok(ok(&json!({ "node": self.node.to_string(), "total": total, "rooms": rows })))
     }
 
-    async fn connections(&self, room: Option<String>) -> Answer {
+    async fn connections(&self, room: Option<String>, user: Option<String>) -> Answer {
         let room = room.map(|name| parse_room(&name)).transpose()?;
-        let reports = self.errands.ask(move |core| core.connections(room.as_ref(), ROWS_MAX)).await;
+        let question = move |core: &Core| core.connections(room.as_ref(), user.as_deref(), ROWS_MAX);
+        let reports = self.errands.ask(question).await;
         let row = |report: ConnectionReport| {
             let rooms: Vec<_> = report.rooms.iter().map(Room::as_str).collect();
             json!({
-                "id": report.id.to_string(), "transport": report.form.as_str(), "user": Value::Null,
+                "id": report.id.to_string(), "transport": report.form.as_str(), "user": report.user.as_deref(),
                 "rooms": rooms, "queued_bytes": report.queued_bytes,
             })
         };
@@ -166,7 +170,8 @@ impl Api {
 
     async fn members(&self, room: &str) -> Answer {
         let room = parse_room(&percent_decode_str(room).decode_utf8_lossy())?;
-        let read = self.broker.members(room.clone()).await.map_err(|error| unavailable(&error))?;
+        let mut read = self.broker.members(room.clone()).await.map_err(|error| unavailable(&error))?;
+        read.members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let answer = reply::members(&room, &read.members, None);
         Ok(response("application/json", String::from_utf8_lossy(&answer).into_owned()))
     }
@@ -198,9 +203,11 @@ impl Api {
     }
 
     async fn disconnect(&self, body: Bytes) -> Answer {
-        let request: Disconnect = parse(&body)?;
-        let id: ConnectionId = request
-            .connection
+        let connection = match parse(&body)? {
+            Disconnect::Connection { connection } => connection,
+            Disconnect::User { user } => return self.disconnect_user(user).await,
+        };
+        let id: ConnectionId = connection
             .parse()
             .map_err(|_| Problem::bad_request("connection must be the id of a connection"))?;
         if id.node != self.node {
@@ -212,6 +219,15 @@ impl Api {
         } else {
             Err(Problem::not_found("there is no such connection"))
         }
+    }
+}
+
+impl Api {
+    /// Every node hears it; how many connections there are nobody counts.
+    async fn disconnect_user(&self, user: String) -> Answer {
+        let wish = Control::Disconnect { user: user.into() };
+        self.broker.control(wish).await.map_err(|error| unavailable(&error))?;
+        Ok(accepted(&json!({ "nodes": "all" })))
     }
 }
 

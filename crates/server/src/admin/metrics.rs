@@ -11,6 +11,7 @@ use roomcast_broker::Broker;
 use roomcast_hub::stats::{BUCKETS_S, Counter as Count, Histogram as ShardHistogram, ShardStats};
 use roomcast_hub::{HubStatus, OverflowPolicy};
 use roomcast_protocol::WireForm;
+use roomcast_transport::{Gate, Refused, Tls};
 
 /// The metrics of one node.
 pub(crate) struct Metrics {
@@ -22,10 +23,19 @@ impl Metrics {
         shards: Vec<Arc<ShardStats>>,
         hub: Arc<HubStatus>,
         broker: Arc<dyn Broker>,
+        gate: Arc<Gate>,
+        admin_tls: Option<Arc<Tls>>,
     ) -> prometheus::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        registry.register(Box::new(Node { shards, hub, broker, description: description()? }))?;
+        registry.register(Box::new(Node {
+            shards,
+            hub,
+            broker,
+            gate,
+            admin_tls,
+            description: description()?,
+        }))?;
         Ok(Self { registry })
     }
 
@@ -44,6 +54,8 @@ struct Node {
     shards: Vec<Arc<ShardStats>>,
     hub: Arc<HubStatus>,
     broker: Arc<dyn Broker>,
+    gate: Arc<Gate>,
+    admin_tls: Option<Arc<Tls>>,
     description: Desc,
 }
 
@@ -54,6 +66,7 @@ impl Collector for Node {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = self.clients();
+        families.extend(self.door());
         families.extend(self.delivery());
         families.extend(self.cluster());
         families
@@ -102,6 +115,26 @@ impl Node {
                 "roomcast_outbox_bytes",
                 "Bytes that wait to be written to clients.",
                 one(self.sum(|shard| &shard.outbox_bytes)),
+            ),
+        ]
+    }
+
+    fn door(&self) -> Vec<MetricFamily> {
+        let refused = Refused::ALL
+            .map(|reason| (vec![label("reason", reason.as_str())], self.gate.refusals.get(reason)));
+        let expiries = [("public", &self.gate.tls), ("admin", &self.admin_tls)].map(|(listener, tls)| {
+            (vec![label("listener", listener)], tls.as_ref().map_or(0, |tls| tls.expiry_s()))
+        });
+        vec![
+            counter(
+                "roomcast_connections_refused_total",
+                "Connections that were turned away before their first request.",
+                refused.into(),
+            ),
+            gauge(
+                "roomcast_certificate_expiry_seconds",
+                "When the first certificate of a listener expires, in seconds since 1970; 0 without TLS.",
+                expiries.into(),
             ),
         ]
     }

@@ -77,6 +77,9 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn parse(url: &str) -> Result<Self> {
+        if url.starts_with("https://") {
+            bail!("this command does not speak TLS; use curl, or the address of a gateway without TLS");
+        }
         let rest = url
             .strip_prefix("http://")
             .with_context(|| format!("{url:?} is not a URL such as http://127.0.0.1:8080"))?;

@@ -116,8 +116,9 @@ impl Raw {
         self.errors.push(ConfigError { place, message });
     }
 
-    pub(crate) fn get(&self, path: &str) -> Option<&Sourced> {
-        self.values.get(path)
+    /// Where a setting was set.
+    pub(crate) fn place(&self, path: &str) -> String {
+        self.values.get(path).map_or_else(|| "default".to_owned(), |sourced| sourced.place.clone())
     }
 
     /// Every path that was set, with its key.
@@ -147,7 +148,8 @@ pub(crate) fn namespace_option(path: &str) -> Option<(&str, &str)> {
 fn is_table(path: &str) -> bool {
     let namespace =
         path.strip_prefix("namespaces").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    namespace || KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == path))
+    let below = |key: &Key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    namespace || KEYS.iter().any(below)
 }
 
 fn unknown(path: &str) -> String {

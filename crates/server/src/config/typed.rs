@@ -2,24 +2,34 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
-use roomcast_session::{Namespace, Namespaces, PublishRule, Settings};
-use roomcast_transport::HttpSettings;
+use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
+use roomcast_session::{Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
+use roomcast_transport::{HttpSettings, TlsFiles};
 
+use super::auth::{self, AuthConfig, JwksConfig, Lookup};
 use super::keys::{DEFAULT_NAMESPACE, KEYS, NAMESPACE_KEYS};
 use super::raw::{ConfigError, Raw, namespace_option};
 use super::value::{Value, Written};
+
+/// With one of them tokens are asked for.
+const KEY_SETTINGS: [&str; 2] = ["auth.keys", "auth.jwks_url"];
 
 /// Everything that was decided, by the operator or by default.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) admin_listen: SocketAddr,
+    /// `None` for plain connections.
+    pub(crate) admin_tls: Option<TlsFiles>,
     /// Empty for none.
     pub(crate) admin_key: String,
     /// 0 for one a core.
@@ -31,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) drain_window: Duration,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) auth: AuthConfig,
     pub(crate) session: Settings,
     pub(crate) http: HttpSettings,
 }
@@ -43,8 +54,9 @@ pub(crate) enum LogFormat {
 }
 
 impl Config {
-    /// Checks everything that was set, and reports all that is wrong at once.
-    pub(crate) fn from_raw(mut raw: Raw) -> Result<Self, Vec<ConfigError>> {
+    /// Checks everything that was set, and reports all that is wrong at once. Keys may be in
+    /// variables of the `environment`.
+    pub(crate) fn from_raw(mut raw: Raw, environment: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { values: HashMap::new(), errors: Vec::new() };
         for (path, key, sourced) in raw.all() {
             match key.kind.read(&sourced.written) {
@@ -52,7 +64,7 @@ impl Config {
                 Err(message) => reader.errors.push((sourced.place.clone(), format!("{path} {message}"))),
             }
         }
-        let config = reader.config(&raw);
+        let config = reader.config(&raw, environment);
         for (place, message) in reader.errors {
             raw.error(place, message);
         }
@@ -62,42 +74,31 @@ impl Config {
             _ => Err(errors),
         }
     }
-
-    fn is_open_beyond_loopback(&self, auth_mode: &str) -> bool {
-        !self.listen.ip().is_loopback() && auth_mode != "open"
-    }
 }
 
-struct Reader {
+pub(super) struct Reader {
     values: HashMap<String, Value>,
-    errors: Vec<(String, String)>,
+    pub(super) errors: Vec<(String, String)>,
 }
 
 impl Reader {
-    fn config(&mut self, raw: &Raw) -> Option<Config> {
-        let place = |path: &str| raw.get(path).map_or_else(|| "default".to_owned(), |s| s.place.clone());
-        let timeout = self.duration("broker.timeout");
-        let redis = match &*self.text("broker.url") {
-            "" => None,
-            url => match RedisConfig::new(url, &self.text("broker.prefix"), timeout) {
-                Ok(redis) => Some(redis),
-                Err(error) => {
-                    self.errors.push((place("broker.url"), format!("broker.url: {error}")));
-                    None
-                }
-            },
-        };
+    fn config(&mut self, raw: &Raw, environment: Lookup<'_>) -> Option<Config> {
+        let place = |path: &str| raw.place(path);
         if self.text("broker.prefix").is_empty() {
             let message = "broker.prefix must not be empty: it keeps rooms apart from other channels";
             self.errors.push((place("broker.prefix"), message.to_owned()));
         }
+        let auth = self.auth(raw, environment);
         let config = Config {
+            auth,
             listen: self.address("server.listen"),
+            tls: self.tls("tls.certificates", None, raw),
+            admin_tls: self.tls("admin.tls.certificates", Some("admin.tls.client_ca"), raw),
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
             connections_max: self.number("limits.connections"),
-            redis,
+            redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
             log_level: self.text("log.level"),
             log_format: if self.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
@@ -107,9 +108,19 @@ impl Reader {
                 sse_retry: self.duration("sse.retry"),
                 outbox_bytes: self.number("limits.outbox_bytes"),
                 rooms_per_connection: self.number("limits.rooms_per_connection"),
+                connections_per_user: self.number("limits.connections_per_user"),
+                rates: Rates {
+                    messages: self.number("limits.messages_per_second") as u64,
+                    bytes: self.number("limits.bytes_per_second") as u64,
+                },
                 namespaces: self.namespaces(),
             },
-            http: HttpSettings { origins: self.texts("cors.origins") },
+            http: HttpSettings {
+                origins: self.texts("cors.origins"),
+                hosts: self.texts("server.hosts"),
+                cookie: self.text("auth.cookie"),
+                gate: self.gate(raw),
+            },
         };
         let needed = config.session.namespaces.max_message_bytes() + ENVELOPE_BYTES_MAX;
         if config.session.outbox_bytes < needed {
@@ -118,9 +129,11 @@ impl Reader {
             );
             self.errors.push((place("limits.outbox_bytes"), message));
         }
-        if config.is_open_beyond_loopback(&self.text("auth.mode")) {
+        let asks_for_tokens = KEY_SETTINGS.iter().any(|path| self.is_said(path));
+        let may_be_open = asks_for_tokens || self.text("auth.mode") == "open";
+        if !may_be_open && !config.listen.ip().is_loopback() {
             let message = format!(
-                "server.listen = {} would open every room to whoever can connect; set auth.mode = \"open\" if that is meant, or listen on 127.0.0.1",
+                "server.listen = {} would open every room to whoever can connect; set auth.keys or auth.jwks_url to ask for tokens, or auth.mode = \"open\" if that is meant, or listen on 127.0.0.1",
                 config.listen
             );
             self.errors.push((place("server.listen"), message));
@@ -130,6 +143,67 @@ impl Reader {
             self.errors.push((place("log.level"), message.to_owned()));
         }
         Some(config)
+    }
+
+    fn auth(&mut self, raw: &Raw, environment: Lookup<'_>) -> AuthConfig {
+        let mut errors = Vec::new();
+        let keys = auth::keys(&self.texts("auth.keys"), environment).unwrap_or_else(|messages| {
+            errors.extend(messages.into_iter().map(|message| ("auth.keys", message)));
+            KeySet::default()
+        });
+        let authorities = auth::authorities(&self.text("auth.jwks_ca")).unwrap_or_else(|message| {
+            errors.push(("auth.jwks_ca", format!("auth.jwks_ca: {message}")));
+            Vec::new()
+        });
+        let url = match &*self.text("auth.jwks_url") {
+            "" => None,
+            text => auth::jwks_url(text)
+                .map_err(|message| errors.push(("auth.jwks_url", format!("auth.jwks_url {message}"))))
+                .ok(),
+        };
+        if url.is_none() && !authorities.is_empty() {
+            let message = "auth.jwks_ca is for auth.jwks_url, which is not set; set that one, or remove this";
+            errors.push(("auth.jwks_ca", message.to_owned()));
+        }
+        let cookie = self.text("auth.cookie");
+        if !auth::is_cookie_name(&cookie) {
+            let message =
+                "auth.cookie must be the name of a cookie: letters, digits and - _ . without spaces";
+            errors.push(("auth.cookie", message.to_owned()));
+        }
+        let closed = KEY_SETTINGS.into_iter().find(|path| self.is_said(path));
+        if let Some(path) = closed.filter(|_| self.text("auth.mode") == "open") {
+            let message = format!(
+                "auth.mode = \"open\" lets everybody in, and {path} asks for tokens; remove auth.mode, or remove {path} if everybody is meant"
+            );
+            errors.push(("auth.mode", message));
+        }
+        for (path, message) in errors {
+            let place = raw.place(path);
+            self.errors.push((place, message));
+        }
+        let issuer = Some(self.text("auth.issuer")).filter(|issuer| !issuer.is_empty());
+        let expiry = match &*self.text("auth.expiry") {
+            "optional" => ExpiryRule::Optional,
+            _ => ExpiryRule::Required,
+        };
+        let leeway_s = self.duration("auth.leeway").as_secs();
+        let rules = Rules { issuer, audiences: self.texts("auth.audience"), leeway_s, expiry };
+        let source = url.as_ref().map(|url| url.to_string().into());
+        let refresh = self.duration("auth.jwks_refresh");
+        AuthConfig {
+            access: Access { rules, keys: Arc::new(keys), source },
+            jwks: url.map(|url| JwksConfig { url, refresh, authorities }),
+        }
+    }
+
+    /// Whether something was set that is not empty.
+    fn is_said(&self, path: &str) -> bool {
+        match self.value(path) {
+            Value::Text(text) => !text.is_empty(),
+            Value::Texts(texts) => !texts.is_empty(),
+            Value::Address(_) | Value::Duration(_) | Value::Number(_) | Value::Flag(_) => true,
+        }
     }
 
     fn namespaces(&self) -> Namespaces {
@@ -150,7 +224,12 @@ impl Reader {
             max_message_bytes: self.number(&path("max_message_bytes")),
             publish: match &*self.text(&path("publish")) {
                 "server" => PublishRule::Server,
-                _ => PublishRule::Anyone,
+                "anyone" => PublishRule::Anyone,
+                _ => PublishRule::Token,
+            },
+            subscribe: match &*self.text(&path("subscribe")) {
+                "anyone" => SubscribeRule::Anyone,
+                _ => SubscribeRule::Token,
             },
             echo: match &*self.text(&path("echo")) {
                 "always" => Some(true),
@@ -167,6 +246,7 @@ impl Reader {
                 "latest" => OverflowPolicy::Latest,
                 _ => OverflowPolicy::Disconnect,
             },
+            rate: self.number(&path("rate")) as u64,
         }
     }
 
@@ -186,21 +266,21 @@ impl Reader {
         key.kind.read(&default(key.default)).unwrap_or_else(|error| panic!("default of {path}: {error}"))
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         match self.value(path) {
             Value::Text(text) => text,
             other => panic!("{path} is a text in the table of keys, not {other:?}"),
         }
     }
 
-    fn texts(&self, path: &str) -> Vec<String> {
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
         match self.value(path) {
             Value::Texts(texts) => texts,
             other => panic!("{path} is a list in the table of keys, not {other:?}"),
         }
     }
 
-    fn number(&self, path: &str) -> usize {
+    pub(super) fn number(&self, path: &str) -> usize {
         match self.value(path) {
             Value::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
             other => panic!("{path} is a number in the table of keys, not {other:?}"),
@@ -214,7 +294,7 @@ impl Reader {
         }
     }
 
-    fn duration(&self, path: &str) -> Duration {
+    pub(super) fn duration(&self, path: &str) -> Duration {
         match self.value(path) {
             Value::Duration(duration) => duration,
             other => panic!("{path} is a duration in the table of keys, not {other:?}"),

@@ -7,7 +7,8 @@ fn read(toml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>>
     let mut raw = Raw::default();
     raw.toml("roomcast.toml", toml);
     raw.environment(environment.iter().map(|(k, v)| (k.to_string(), v.to_string())));
-    Config::from_raw(raw).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    let lookup = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, v)| v.to_string());
+    Config::from_raw(raw, &lookup).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn namespaces_inherit_from_the_default() {
     let namespaces = read(toml, &[]).unwrap().session.namespaces;
     assert_eq!(namespaces.named["news"].max_message_bytes, 1024);
     assert_eq!(namespaces.named["news"].publish, PublishRule::Server);
-    assert_eq!(namespaces.default.publish, PublishRule::Anyone);
+    assert_eq!(namespaces.default.publish, PublishRule::Token);
 }
 
 #[test]
@@ -93,4 +94,53 @@ fn openness_beyond_loopback_has_to_be_said() {
     assert!(read("server.listen = \"0.0.0.0:80\"\nauth.mode = \"open\"\n", &[]).is_ok());
     assert!(read("server.listen = \"[::1]:80\"\n", &[]).is_ok());
     assert!(read("server.listen = \"[::]:80\"\n", &[]).is_err());
+    let keys = "server.listen = \"0.0.0.0:80\"\nauth.keys = [\"HS256:env:S\"]\n";
+    assert!(read(keys, &[("S", &"x".repeat(32))]).is_ok());
+    assert!(read("server.listen = \"0.0.0.0:80\"\nauth.jwks_url = \"https://a.example/\"\n", &[]).is_ok());
+}
+
+#[test]
+fn files_are_looked_at_before_anything_starts() {
+    let cases = [
+        ("[tls]\ncertificates = [\"a.pem:\"]", "roomcast.toml:2: tls.certificates: write"),
+        (
+            "[tls]\ncertificates = [\"/nowhere.pem\"]",
+            "roomcast.toml:2: tls.certificates: /nowhere.pem cannot be read",
+        ),
+        (
+            "[broker]\nurl = \"redis://h\"\ntls.ca = \"/nowhere.pem\"",
+            "roomcast.toml:3: broker.tls.ca: broker.tls has no effect",
+        ),
+        (
+            "[broker]\nurl = \"rediss://h\"\n[broker.tls]\nca = \"/nowhere.pem\"",
+            "roomcast.toml:4: broker.tls.ca: ",
+        ),
+        ("[broker]\nurl = \"rediss://h\"\ntls.certificate = \"/a.pem\"", "set both or none"),
+        (
+            "[broker]\nurl = \"redis://h\"\npassword_file = \"/nowhere\"",
+            "roomcast.toml:3: broker.password_file: ",
+        ),
+        ("[admin.tls]\nclient_ca = \"/ca.pem\"", "roomcast.toml:2: admin.tls.client_ca has no effect"),
+        ("[broker]\nurl = \"rediss://h/#insecure\"", "roomcast.toml:2: broker.url: #insecure"),
+    ];
+    for (toml, expected) in cases {
+        let errors = read(toml, &[]).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].contains(expected), "{expected:?} is not in {errors:#?}");
+    }
+    let environment = [("ROOMCAST_BROKER__TLS__CA", "/nowhere.pem"), ("ROOMCAST_BROKER__URL", "rediss://h")];
+    assert!(read("", &environment).unwrap_err()[0].starts_with("ROOMCAST_BROKER__TLS__CA: "));
+}
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let toml = "server.trusted_proxies = [\"10.0.0.0/8\", \"::1\", \"::ffff:192.0.2.1\"]\nserver.proxy_protocol = \"required\"";
+    let gate = read(toml, &[]).unwrap().http.gate;
+    let networks: Vec<_> = gate.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
+    assert!(gate.proxy_protocol);
+    let errors = read("server.trusted_proxies = [\"proxy.example\", \"10.0.0.0/33\"]", &[]).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    let errors = read("server.proxy_protocol = \"required\"", &[]).unwrap_err();
+    assert!(errors[0].contains("lets in nobody"), "{errors:#?}");
 }

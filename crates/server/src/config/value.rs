@@ -115,12 +115,17 @@ fn size(text: &str, min: u64, max: u64) -> Result<Value, String> {
 }
 
 fn duration(text: &str, min_ms: u64, max_ms: u64) -> Result<Value, String> {
-    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-    let ms = with_unit(text, &UNITS).ok_or("must be a time with its unit, such as \"500ms\" or \"30s\"")?;
-    if !(min_ms..=max_ms).contains(&ms) {
+    let span = span(text).ok_or("must be a time with its unit, such as \"500ms\" or \"30s\"")?;
+    if !(Duration::from_millis(min_ms)..=Duration::from_millis(max_ms)).contains(&span) {
         return Err(format!("must be from {min_ms} ms to {max_ms} ms"));
     }
-    Ok(Value::Duration(Duration::from_millis(ms)))
+    Ok(Value::Duration(span))
+}
+
+/// A time with its unit.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    with_unit(text, &UNITS).map(Duration::from_millis)
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {

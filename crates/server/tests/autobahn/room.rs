@@ -16,7 +16,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let settings = ["namespaces.default.max_message_bytes=16MiB", "limits.outbox_bytes=64MiB"];
+        let settings = [
+            "namespaces.default.max_message_bytes=16MiB",
+            "limits.outbox_bytes=64MiB",
+            // The cases are as fast as they are.
+            "limits.messages_per_second=0",
+            "limits.bytes_per_second=0",
+        ];
         let arguments = settings.map(|setting| ["--set", setting]).concat();
         let node = Node::start(env!("CARGO_BIN_EXE_roomcast"), &arguments).unwrap();
         let descriptors = node.descriptors().unwrap();

@@ -2,13 +2,17 @@
 // h2.mjs PORT PATH COUNT; speaks the line protocol of README.md.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import http2 from "node:http2";
 import { listen, message, say } from "./lines.mjs";
 
 const TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10;
 
 const [port, path, count] = process.argv.slice(2);
-const session = http2.connect(`http://127.0.0.1:${port}`);
+// The file of the authority to trust, for a node with TLS.
+const authority = process.env.TLS_AUTHORITY;
+const [scheme, options] = authority ? ["https", { ca: readFileSync(authority) }] : ["http", {}];
+const session = http2.connect(`${scheme}://127.0.0.1:${port}`, options);
 await once(session, "remoteSettings");
 // A client must not send the extended CONNECT before the server has said that it knows it (section 3).
 if (!session.remoteSettings.enableConnectProtocol) throw new Error("no SETTINGS_ENABLE_CONNECT_PROTOCOL");

@@ -77,16 +77,21 @@ pub(crate) struct CurlStream {
 impl CurlStream {
     /// Opens a stream and reads its `connected`.
     pub(crate) fn open(port: u16, target: &str, options: &[&str]) -> Self {
-        let mut stream = Self::ask(port, target, options).expect("an answer");
+        Self::open_url(&format!("http://127.0.0.1:{port}{target}"), options)
+    }
+
+    /// The same, wherever it is.
+    pub(crate) fn open_url(url: &str, options: &[&str]) -> Self {
+        let mut stream = Self::ask(url, options).expect("an answer");
         let (event, _) = stream.event();
         assert_eq!(event, "connected");
         stream
     }
 
     /// Asks for a stream and reads the head of the answer; none where there is no answer.
-    fn ask(port: u16, target: &str, options: &[&str]) -> Option<Self> {
+    fn ask(url: &str, options: &[&str]) -> Option<Self> {
         let mut command = curl();
-        command.args(["-N", "-i"]).args(options).arg(format!("http://127.0.0.1:{port}{target}"));
+        command.args(["-N", "-i"]).args(options).arg(url);
         let mut program = Program::start(command);
         let status_line = program.line_or_end()?.trim().to_owned();
         let mut headers = BTreeMap::new();
@@ -139,8 +144,7 @@ impl CurlStream {
 
 /// `curl -N` in a loop, as in a script: when its stream ends it is run again, with the last id as `Last-Event-ID`.
 pub(crate) struct CurlLoop {
-    port: u16,
-    target: String,
+    url: String,
     stream: Option<CurlStream>,
     last_id: String,
 }
@@ -148,17 +152,17 @@ pub(crate) struct CurlLoop {
 impl CurlLoop {
     /// Opens the first stream.
     pub(crate) fn open(port: u16, target: &str) -> Self {
-        let stream = CurlStream::open(port, target, &[]);
+        let url = format!("http://127.0.0.1:{port}{target}");
+        let stream = CurlStream::open_url(&url, &[]);
         let last_id = stream.last_id.clone();
-        Self { port, target: target.to_owned(), stream: Some(stream), last_id }
+        Self { url, stream: Some(stream), last_id }
     }
 
     /// Name and data of the next event, over any number of streams. Each one begins with a `connected`.
     pub(crate) fn event(&mut self) -> (String, String) {
         loop {
             let header = format!("Last-Event-ID: {}", self.last_id);
-            let stream =
-                self.stream.take().or_else(|| CurlStream::ask(self.port, &self.target, &["-H", &header]));
+            let stream = self.stream.take().or_else(|| CurlStream::ask(&self.url, &["-H", &header]));
             if let Some(mut stream) = stream
                 && let Some(event) = stream.event_or_end()
             {
@@ -170,7 +174,7 @@ impl CurlLoop {
     }
 }
 
-fn curl() -> Command {
+pub(crate) fn curl() -> Command {
     let mut command = Command::new("curl");
     // No configuration of whoever runs the tests, no progress, but errors; no proxy before loopback.
     command.args(["-q", "-sS", "--noproxy", "*", "-H", "Expect:"]);

@@ -1,6 +1,7 @@
 //! Connections of one client program: told apart by their number, read one by one.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -77,6 +78,13 @@ impl Sockets {
         let mut command = clients().node("chromium.mjs");
         command.arg(port.to_string()).args(paths);
         Self::start(command, paths.len())
+    }
+
+    /// WebSockets behind TLS, of a node that shows a certificate of this authority.
+    pub(crate) fn tls(script: &str, authority: &Path, port: u16, path: &str, count: usize) -> Self {
+        let mut command = clients().node(script);
+        command.env("TLS_AUTHORITY", authority);
+        Self::open(command, port, path, count, &[])
     }
 
     fn open(mut command: Command, port: u16, path: &str, count: usize, more: &[&str]) -> Self {

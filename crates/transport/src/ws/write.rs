@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +23,12 @@ const STALLS_WHEN_CLOSING_MAX: u32 = 5;
 pub(super) async fn write_loop(socket: &Socket, session: &Session) -> io::Result<()> {
     let outbox = session.outbox();
     loop {
-        poll_fn(|context| outbox.poll_ready(context)).await;
+        poll_fn(|context| match socket.poll_flush(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // Goes on by itself meanwhile, and need not be through before more is written.
+            _ => outbox.poll_ready(context).map(Ok),
+        })
+        .await?;
         if let Some(close) = outbox.closing() {
             let frame =
                 if close.code == 1005 { ws_frame::close_without_code() } else { ws_frame::close(&close) };
@@ -41,13 +47,13 @@ async fn write_some(socket: &Socket, outbox: &Outbox) -> io::Result<()> {
         let writing = poll_fn(|context| {
             let mut pending = false;
             let result = outbox.write_with(|slices| match socket.poll_write(context, slices) {
-                std::task::Poll::Ready(result) => result,
-                std::task::Poll::Pending => {
+                Poll::Ready(result) => result,
+                Poll::Pending => {
                     pending = true;
                     Ok(0)
                 }
             });
-            if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(result) }
+            if pending { Poll::Pending } else { Poll::Ready(result) }
         });
         match timeout(STALL_CHECK, writing).await {
             // Given up while the peer kept us waiting: what waited is gone.
@@ -68,5 +74,6 @@ async fn write_all(socket: &Socket, mut bytes: Bytes) -> io::Result<()> {
         let written = timeout(STALL_CHECK, writing).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let _ = bytes.split_to(written);
     }
-    Ok(())
+    let flushing = poll_fn(|context| socket.poll_flush(context));
+    timeout(STALL_CHECK, flushing).await.map_err(|_| io::ErrorKind::TimedOut)?
 }

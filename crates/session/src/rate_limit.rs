@@ -1,0 +1,118 @@
+//! How fast one connection may send.
+
+use std::time::{Duration, Instant};
+
+use crate::token_bucket::{Rate, TokenBucket};
+
+/// After a rest a connection may send at once what it may send in so many seconds.
+const BURST_S: u64 = 2;
+
+/// Messages refused one after the other before the connection is closed: a client that has not noticed by then
+/// does not listen.
+const REFUSED_MAX: u32 = 100;
+
+/// How fast one connection may send. 0: as fast as it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// Messages or commands a second.
+    pub messages: u64,
+    /// Bytes a second.
+    pub bytes: u64,
+}
+
+/// What one connection has left of its rates.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimit {
+    messages: Option<TokenBucket>,
+    bytes: Option<TokenBucket>,
+    /// By namespace; only of those that have a rate of their own, which are as many as the configuration lists.
+    namespaces: Vec<(Box<str>, TokenBucket)>,
+    /// Messages refused one after the other.
+    refused: u32,
+}
+
+/// A message that came too soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooFast {
+    /// When the next one may come.
+    pub(crate) wait: Duration,
+    /// The client goes on regardless.
+    pub(crate) deaf: bool,
+}
+
+impl RateLimit {
+    /// A message of so many bytes has come.
+    pub(crate) fn message(&mut self, rates: Rates, bytes: usize, now: Instant) -> Result<(), TooFast> {
+        let result = take(&mut self.messages, rates.messages, 1, now)
+            .and_then(|()| take(&mut self.bytes, rates.bytes, bytes as u64, now));
+        self.judge(result)
+    }
+
+    /// It is to be published in this namespace, which has a rate of its own.
+    pub(crate) fn publish(&mut self, namespace: &str, rate: u64, now: Instant) -> Result<(), TooFast> {
+        let known = self.namespaces.iter().position(|(name, _)| **name == *namespace);
+        let place = known.unwrap_or_else(|| {
+            self.namespaces.push((namespace.into(), TokenBucket::full(per_second(rate), now)));
+            self.namespaces.len() - 1
+        });
+        let result = self.namespaces[place].1.take(1, per_second(rate), now);
+        self.judge(result)
+    }
+
+    fn judge(&mut self, result: Result<(), Duration>) -> Result<(), TooFast> {
+        let Err(wait) = result else {
+            self.refused = 0;
+            return Ok(());
+        };
+        self.refused += 1;
+        Err(TooFast { wait, deaf: self.refused > REFUSED_MAX })
+    }
+}
+
+fn per_second(per_second: u64) -> Rate {
+    Rate { per_second, burst: per_second * BURST_S }
+}
+
+fn take(bucket: &mut Option<TokenBucket>, rate: u64, cost: u64, now: Instant) -> Result<(), Duration> {
+    if rate == 0 {
+        return Ok(());
+    }
+    let rate = per_second(rate);
+    bucket.get_or_insert_with(|| TokenBucket::full(rate, now)).take(cost, rate, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_bytes_are_counted_each() {
+        let start = Instant::now();
+        let count = |rates, bytes| {
+            let mut limit = RateLimit::default();
+            (0..100).filter(|_| limit.message(rates, bytes, start).is_ok()).count()
+        };
+        assert_eq!(count(Rates { messages: 5, bytes: 0 }, 1000), 10);
+        assert_eq!(count(Rates { messages: 5, bytes: 1000 }, 500), 4);
+        assert_eq!(count(Rates::default(), 1 << 20), 100);
+    }
+
+    #[test]
+    fn namespaces_have_rates_of_their_own() {
+        let (start, mut limit) = (Instant::now(), RateLimit::default());
+        assert!((0..4).all(|_| limit.publish("chat", 2, start).is_ok()));
+        assert!(limit.publish("chat", 2, start).is_err());
+        assert!(limit.publish("cursor", 2, start).is_ok());
+        assert_eq!(limit.namespaces.len(), 2);
+    }
+
+    #[test]
+    fn who_never_listens_is_found_out() {
+        let (start, mut limit) = (Instant::now(), RateLimit::default());
+        let rates = Rates { messages: 1, bytes: 0 };
+        let results: Vec<_> = (0..200).map(|_| limit.message(rates, 10, start)).collect();
+        assert!(results[..2].iter().all(Result::is_ok));
+        assert!(results[2..102].iter().all(|result| result.is_err_and(|error| !error.deaf)));
+        assert!(results[102..].iter().all(|result| result.is_err_and(|error| error.deaf)));
+    }
+}
