@@ -25,6 +25,7 @@ fn node() -> Node {
         "limits.outbox_bytes=256KiB",
         // Who does not read answers no pings either.
         "server.heartbeat=1h",
+        "limits.messages_per_second=0",
         "namespaces.oldest.overflow=drop_oldest",
         "namespaces.latest.overflow=latest",
         "namespaces.kept.overflow=drop_oldest",
