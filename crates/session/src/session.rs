@@ -251,8 +251,9 @@ impl Session {
         rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
         let shard = self.core.shard();
         let who = self.who(room);
+        let overflow = self.core.settings().namespaces.of(room).overflow;
         let membership =
-            shard.join(room, self.id, self.form, &self.outbox, self.cursor.as_ref(), who.as_ref());
+            shard.join(room, self.id, &self.outbox, overflow, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
         if self.identity().is_anonymous() {
@@ -303,7 +304,7 @@ impl Session {
     /// Others see in all rooms who the client is now.
     pub(crate) fn show_who_it_is(&self) {
         for joined in &*self.joined.borrow() {
-            joined.membership.show_as(self.who(joined.membership.room()).as_ref());
+            joined.membership.show_as(self.who(joined.membership.room()));
         }
     }
 
