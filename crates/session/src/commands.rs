@@ -73,12 +73,19 @@ impl Session {
             }
         };
         let reference = reference.as_ref();
+        let brings_token = matches!(command, Command::Auth { .. });
         let result = match too_fast {
             Some(_) => Err(too_fast_refusal()),
             None => self.carry_out(command, reference).await,
         };
         if let Err(refusal) = result {
             self.reply(&reply::error(refusal.code, &refusal.message, reference));
+            // One that is nobody yet has nothing to go on with.
+            let bad_token = brings_token && refusal.code == ErrorCode::Unauthorized;
+            if let Some(close) = refusal.close().filter(|_| bad_token && self.identity().is_anonymous()) {
+                self.outbox().close(close);
+                return Err(End);
+            }
         }
         self.pause(too_fast).await
     }
@@ -87,7 +94,7 @@ impl Session {
     async fn pause(&self, too_fast: Option<TooFast>) -> Result<(), End> {
         let Some(TooFast { wait, deaf }) = too_fast else { return Ok(()) };
         if deaf {
-            self.outbox().close(Close::new(4429, "rate limited: too many messages in spite of errors"));
+            self.outbox().close(Close::TOO_FAST);
             return Err(End);
         }
         sleep(wait.min(PAUSE_MAX)).await;
@@ -137,7 +144,13 @@ impl Session {
         if rate > 0 {
             let namespace = draft.room.namespace().unwrap_or_default();
             let allowed = self.rate_limit().publish(namespace, rate, Instant::now());
-            allowed.map_err(|_| too_fast_refusal())?;
+            // One that may still send elsewhere is not held back.
+            if let Err(TooFast { deaf, .. }) = allowed {
+                if deaf {
+                    self.outbox().close(Close::TOO_FAST);
+                }
+                return Err(too_fast_refusal());
+            }
         }
         let identity = self.identity();
         let client = Client { identity: &identity, connection: Some(self.id()) };

@@ -53,17 +53,7 @@ impl Session {
 
     /// A token has come, the first or a fresh one.
     pub(crate) async fn auth(&self, token: &str, reference: Option<&Ref>) -> Result<(), Refusal> {
-        let identity = match self.core().admit(Some(token)).await {
-            Ok(identity) => identity,
-            Err(refusal) => {
-                // One that is nobody yet has nothing to go on with.
-                if refusal.code == ErrorCode::Unauthorized && self.identity().is_anonymous() {
-                    let close = refusal.close();
-                    close.into_iter().for_each(|close| self.outbox().close(close));
-                }
-                return Err(refusal);
-            }
-        };
+        let identity = self.core().admit(Some(token)).await?;
         let before = self.identity().user.clone();
         if before.is_some() && before != identity.user {
             let message = "the token is another user's; open another connection for it";
