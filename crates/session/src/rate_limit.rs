@@ -126,7 +126,7 @@ mod tests {
         let (start, mut limit) = (Instant::now(), RateLimit::default());
         let rates = Rates { messages: 20, bytes: 0 };
         let mut now = start;
-        for count in 0..2000 {
+        for count in 0..5000 {
             now += rest(count);
             match limit.message(rates, 10, now) {
                 Err(TooFast { deaf: true, .. }) => return Some(now - start),

@@ -58,7 +58,10 @@ fn disconnect_ends_all_connections_of_one_user() {
     let (mut alice, mut bob) = (clients("alice"), clients("bob"));
     let mut nobody = Json::nobody(nodes[0].port());
     for node in &nodes {
-        assert_eq!((connections(node, "alice"), connections(node, "bob"), connections(node, "carol")), (3, 3, 0));
+        assert_eq!(
+            (connections(node, "alice"), connections(node, "bob"), connections(node, "carol")),
+            (3, 3, 0)
+        );
     }
     assert_eq!(redis.publish(CHANNEL, br#"{"disconnect":{"user":"alice"}}"#).unwrap(), 3);
     alice.iter_mut().for_each(Clients::are_told_to_go);

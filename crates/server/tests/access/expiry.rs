@@ -123,7 +123,13 @@ fn fewer_grants_mean_fewer_rooms() {
     }
     assert_eq!(told, [(json!("unsubscribed"), json!("a"))]);
     for room in ["a", "b", "open:1", "@alice"] {
-        http(node.admin_port(), "POST", "/api/publish", None, json!({"rooms": [room], "data": 1}).to_string().as_bytes());
+        http(
+            node.admin_port(),
+            "POST",
+            "/api/publish",
+            None,
+            json!({"rooms": [room], "data": 1}).to_string().as_bytes(),
+        );
     }
     for room in ["b", "open:1", "@alice"] {
         assert_eq!(client.until(|message| message["type"] == "message")["room"], room);

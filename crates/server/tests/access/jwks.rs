@@ -109,7 +109,8 @@ fn an_issuer_that_is_away_at_the_start_may_come_later() {
 fn sighup_takes_new_keys_and_cuts_nobody() {
     let file = scratch_folder("access").unwrap().join("roomcast.toml");
     let write = |keys: &str| std::fs::write(&file, format!("[auth]\nkeys = [{keys}]\n")).unwrap();
-    let (first, second) = (format!("\"HS256/1:text:{SECRET}\""), "\"HS256/2:text:another secret of thirty-two bytes\"");
+    let (first, second) =
+        (format!("\"HS256/1:text:{SECRET}\""), "\"HS256/2:text:another secret of thirty-two bytes\"");
     write(&first);
     let node = Node::start(BINARY, &["--config", file.to_str().unwrap()]).unwrap();
     let old = all_named("1", SECRET);

@@ -79,7 +79,10 @@ fn preflights_are_answered_without_a_token_and_for_listed_origins_only() {
     // A page may read why it was refused, if it may be there at all.
     let headers = [("Origin", "https://app.example")];
     let answer = request(node.port(), "GET", "/poll?room=r", &headers, b"").unwrap();
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (401, Some("https://app.example")));
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (401, Some("https://app.example"))
+    );
 }
 
 #[test]

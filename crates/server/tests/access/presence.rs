@@ -55,10 +55,15 @@ fn a_user_is_one_member_with_all_its_connections() {
     let mut json = Json::open(nodes[1].port(), &alice);
     json.subscribe("r");
     assert_eq!(changes(&mut watcher, 1), ["+alice"]);
-    let others = (raw(nodes[1].port(), "r", &alice), raw(nodes[2].port(), "r", &alice), stream(nodes[0].port(), "/sse?room=r", &alice));
+    let others = (
+        raw(nodes[1].port(), "r", &alice),
+        raw(nodes[2].port(), "r", &alice),
+        stream(nodes[0].port(), "/sse?room=r", &alice),
+    );
     for node in &nodes {
         wait_until("all four are counted", || {
-            members(node, "r").contains(&json!({"user": "alice", "connections": 4, "info": {"name": "Alice"}}))
+            members(node, "r")
+                .contains(&json!({"user": "alice", "connections": 4, "info": {"name": "Alice"}}))
         });
         assert_eq!(members(node, "r").len(), 2);
     }
@@ -88,7 +93,9 @@ fn moving_within_the_grace_is_not_told() {
         here = raw(node.port(), "r", &alice);
     }
     // Whatever was to be told of it comes before these.
-    wait_until("the graces are over", || members(&nodes[0], "r").iter().any(|member| member["connections"] == 1));
+    wait_until("the graces are over", || {
+        members(&nodes[0], "r").iter().any(|member| member["connections"] == 1)
+    });
     let last = raw(nodes[1].port(), "r", &all("bob"));
     assert_eq!(changes(&mut watcher, 1), ["+bob"]);
     drop((here, last));
@@ -109,7 +116,8 @@ fn who_signs_in_later_is_seen_as_somebody_else_from_then_on() {
     heard.sort();
     assert_eq!(heard, ["+alice", "-somebody"]);
     wait_until("she is listed", || {
-        members(&nodes[0], "r").contains(&json!({"user": "alice", "connections": 1, "info": {"name": "Alice"}}))
+        members(&nodes[0], "r")
+            .contains(&json!({"user": "alice", "connections": 1, "info": {"name": "Alice"}}))
     });
     // A fresh token may say more about her.
     assert_eq!(client.ask(json!({"type": "auth", "token": token("alice", "Alice A.")}))["type"], "ok");

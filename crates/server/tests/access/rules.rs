@@ -179,12 +179,16 @@ fn everyone_may_do_what_the_table_says_and_nothing_else() {
         let token = token(name);
         let parameter = token.as_ref().map(|token| format!("&token={token}")).unwrap_or_default();
         for (room, expected) in ROOMS.into_iter().zip(row) {
-            let case = Case { port: node.port(), room, token: token.as_deref(), parameter: parameter.clone() };
+            let case =
+                Case { port: node.port(), room, token: token.as_deref(), parameter: parameter.clone() };
             let (publishes, count) = case.publishes();
             *published.entry(room).or_default() += count;
             let found = [case.subscribes(), publishes, case.asks("presence"), case.asks("history")];
             for (expected, found) in expected.chars().zip(found) {
-                assert!(found.values().all(|it| *it == expected), "{name}, {room}: {expected}, not {found:?}");
+                assert!(
+                    found.values().all(|it| *it == expected),
+                    "{name}, {room}: {expected}, not {found:?}"
+                );
             }
         }
     }

@@ -46,13 +46,15 @@ fn tokens_and_keys_never_appear() {
             for answer in [
                 http(port, method, path, Some(token), b"1"),
                 http(port, method, &format!("{path}&token={token}"), None, b"1"),
-                request(port, method, path, &[("Cookie", &cookie), ("Origin", "https://evil.example")], b"").unwrap(),
+                request(port, method, path, &[("Cookie", &cookie), ("Origin", "https://evil.example")], b"")
+                    .unwrap(),
             ] {
                 writeln!(seen, "{:?} {}", answer.headers, answer.text()).unwrap();
             }
         }
         for target in ["/ws?room=r", "/ws?room=@dave", "/ws"] {
-            let mut ws = WsClient::raw(port, &format!("{target}&token={token}").replace("ws&", "ws?")).unwrap();
+            let mut ws =
+                WsClient::raw(port, &format!("{target}&token={token}").replace("ws&", "ws?")).unwrap();
             let _ = ws.send_frame(0x88, &1000_u16.to_be_bytes());
             while let Ok(frame) = ws.frame() {
                 writeln!(seen, "{}", frame.text()).unwrap();
@@ -62,13 +64,16 @@ fn tokens_and_keys_never_appear() {
         let mut later = Json::nobody(port);
         writeln!(seen, "{}", later.ask(json!({"type": "auth", "token": token}))).unwrap();
         let mut broken = Json::nobody(port);
-        for text in [format!("{{\"type\":\"auth\",\"token\":\"{token}\""), json!({"type": token}).to_string()] {
+        for text in [format!("{{\"type\":\"auth\",\"token\":\"{token}\""), json!({"type": token}).to_string()]
+        {
             broken.ws.send_text(&text).unwrap();
             // An unknown type is said back, but only its beginning.
             writeln!(seen, "{}", broken.next()).unwrap();
         }
     }
-    for path in ["/api/connections", "/api/rooms", "/api/nodes", "/api/rooms/r/presence", "/api/rooms/r/history"] {
+    for path in
+        ["/api/connections", "/api/rooms", "/api/nodes", "/api/rooms/r/presence", "/api/rooms/r/history"]
+    {
         writeln!(seen, "{}", get(node.admin_port(), path, None).text()).unwrap();
     }
     writeln!(seen, "{}", get(node.admin_port(), "/metrics", None).text()).unwrap();
@@ -76,7 +81,8 @@ fn tokens_and_keys_never_appear() {
     let log = node.output();
     assert!(log.contains("TRACE") || log.contains("DEBUG"), "everything is logged that can be: {log}");
     assert!(seen.contains("alice") && seen.contains("has expired") && seen.len() > 10_000);
-    let command = String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/cmdline", node.pid())).unwrap()).into_owned();
+    let command = String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/cmdline", node.pid())).unwrap())
+        .into_owned();
     assert!(command.contains(KEYS), "the key is on this test's command line, and nowhere else");
     for secret in [SECRET, &signature(&good), &signature(&expired), &signature(&changed)] {
         for (place, text) in [("answers", &seen), ("log", &log)] {

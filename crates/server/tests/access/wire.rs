@@ -18,7 +18,8 @@ fn node() -> Node {
     let key = std::env::temp_dir().join(format!("roomcast-access-{}.pem", std::process::id()));
     std::fs::write(&key, PUBLIC).unwrap();
     let keys = format!("auth.keys=HS256/main:text:{SECRET},ES256/other:file:{}", key.display());
-    let settings = [&*keys, "auth.issuer=https://issuer.example", "auth.audience=roomcast", "auth.cookie=session"];
+    let settings =
+        [&*keys, "auth.issuer=https://issuer.example", "auth.audience=roomcast", "auth.cookie=session"];
     let arguments: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     Node::start(BINARY, &arguments).unwrap()
 }
