@@ -16,6 +16,8 @@ mod commands;
 mod config;
 mod envelope;
 mod functions;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inspect;
 mod library;
 mod link;

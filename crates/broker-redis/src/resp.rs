@@ -171,8 +171,11 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Digits only, where `parse` would take a leading `+`, and never so many that adding to it overflows.
 fn number(digits: &[u8]) -> Result<usize, Malformed> {
-    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or(Malformed("not a length"))
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let length = text.and_then(|text| text.parse().ok()).filter(|length| *length <= usize::MAX / 2);
+    length.ok_or(Malformed("not a length"))
 }
 
 #[cfg(test)]
@@ -226,6 +229,9 @@ mod tests {
             "+a\rb",
             "*3\r\n$7\r\nmessagexx",
             "*3\r\n$-1\r\n",
+            "*+2\r\n$4\r\npong\r\n$0\r\n\r\n",
+            "$18446744073709551615\r\n",
+            "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$18446744073709551615\r\nx",
         ] {
             assert!(read(bytes.as_bytes(), 100).is_err(), "{bytes:?}");
         }

@@ -5,9 +5,11 @@
 //! the shards that have members of its room; the [`directory`] tells which those are. Nothing here
 //! takes a lock per message, and nothing here knows what a socket is.
 
+mod backlog;
 mod cursor;
 mod directory;
 mod outbox;
+mod overflow;
 mod presence;
 mod queues;
 mod reads;
@@ -15,12 +17,14 @@ mod room;
 mod roster;
 mod router;
 mod shard;
+mod slot;
 pub mod stats;
 mod tracker;
 mod users;
 
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
+pub use overflow::OverflowPolicy;
 pub use queues::{
     Confirmation, HubStatus, Interest, InterestBatch, RouterQueues, RouterRequest, SHARDS_MAX, ShardMessage,
     ShardQueues, queues,

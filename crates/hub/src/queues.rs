@@ -73,6 +73,16 @@ pub enum ShardMessage {
     Probe(u64),
 }
 
+impl ShardMessage {
+    /// How much it gives members to be written, in bytes of payload.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Publication(push) => push.publication().payload.bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A stay of a room on a shard is subscribed.
 #[derive(Debug, Clone)]
 pub struct Confirmation {

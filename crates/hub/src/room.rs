@@ -13,10 +13,11 @@ use slab::Slab;
 
 use crate::cursor::StreamCursor;
 use crate::outbox::{Entry, Outbox};
+use crate::overflow::Lane;
 use crate::stats::ShardStats;
 
 /// Most messages that are kept for a member between its joining and its release. In a room with history
-/// the member reads on where they do not suffice; in one without it is closed as slow.
+/// the member reads on where they do not suffice; in one without it is closed as slow, or told how many it misses.
 pub(crate) const HELD_MESSAGES_MAX: usize = 4096;
 
 /// A room with, usually, members.
@@ -39,6 +40,8 @@ pub(crate) struct Member {
     pub(crate) connection: ConnectionId,
     pub(crate) form: WireForm,
     pub(crate) outbox: Rc<Outbox>,
+    /// In rooms whose messages may be dropped.
+    pub(crate) lane: Option<Rc<Lane>>,
     /// Of streams whose ids speak of several rooms.
     pub(crate) cursor: Option<Rc<StreamCursor>>,
     /// Messages that came before the member was released; `None` once it is.
@@ -72,6 +75,8 @@ pub(crate) struct Held {
     messages: VecDeque<Arc<Push>>,
     /// Older ones did not fit.
     incomplete: bool,
+    /// How many of those cannot be read from history.
+    dropped: u64,
     /// Messages were lost, and history could not cover the gap.
     reset: bool,
 }
@@ -103,8 +108,8 @@ impl RoomEntry {
         }
     }
 
-    /// One message to every member but the one that it is not for.
-    pub(crate) fn fan_out(&mut self, push: &Arc<Push>, stats: &ShardStats) {
+    /// One message to every member but the one that it is not for, in this turn of the shard.
+    pub(crate) fn fan_out(&mut self, push: &Arc<Push>, turn: u32, stats: &ShardStats) {
         let mut shared = Shared::default();
         self.top = push.publication().position.or(self.top);
         let except = push.publication().except;
@@ -114,11 +119,11 @@ impl RoomEntry {
             }
             match &mut member.held {
                 Some(held) => {
-                    if held.keep(push).is_err() {
+                    if held.keep(push, member.lane.is_some()).is_err() {
                         overflow(&member.outbox, stats);
                     }
                 }
-                None => member.push_new(push, &mut shared, stats),
+                None => member.push_new(push, &mut shared, turn, stats),
             }
         }
     }
@@ -185,7 +190,7 @@ impl RoomEntry {
 impl Member {
     /// Queues a message that has just come, unless the client has it already: one that came back may have been given
     /// by history what then arrives late, or what it had heard on a node that was ahead of this one.
-    fn push_new(&mut self, push: &Push, shared: &mut Shared, stats: &ShardStats) {
+    fn push_new(&mut self, push: &Push, shared: &mut Shared, turn: u32, stats: &ShardStats) {
         if let Some(position) = push.publication().position
             && let Some(has) = self.has
         {
@@ -194,28 +199,36 @@ impl Member {
             }
             self.has = None;
         }
-        self.push(push, shared, stats);
+        self.push(push, shared, self.lane.as_ref().map(|lane| (lane, turn)), stats);
     }
 
-    /// Queues one message for the client, with its id where the client wants ids.
-    fn push(&self, push: &Push, shared: &mut Shared, stats: &ShardStats) {
+    /// Queues one message for the client, with its id where the client wants ids. It may be dropped if a lane is
+    /// given.
+    fn push(&self, push: &Push, shared: &mut Shared, lane: Option<(&Rc<Lane>, u32)>, stats: &ShardStats) {
         if self.outbox.is_closing() || self.ended {
             return;
         }
-        let message = Entry::Message(shared.handle(push, self.form, self.cursor.is_none()));
+        let message = shared.handle(push, self.form, self.cursor.is_none());
         if self.form == WireForm::Poll {
             // It is answered with what it has; the rest is for the next one.
-            if self.outbox.push(message).is_err() {
+            if self.outbox.push(Entry::Message(message)).is_err() {
                 return self.outbox.close(Close::NORMAL);
             }
             // A poll's cursor speaks of what is in the answer, and of nothing else.
             self.advance(push);
             return;
         }
-        if let Some(cursor) = self.advance(push) {
-            cursor.field().into_iter().for_each(|id| self.queue(Entry::Reply(id), stats));
+        let field = self.advance(push).and_then(StreamCursor::field);
+        if let Some((lane, turn)) = lane {
+            if self.outbox.push_droppable(lane, field, message, turn).is_err() {
+                overflow(&self.outbox, stats);
+            }
+            return;
         }
-        self.queue(message, stats);
+        if let Some(field) = field {
+            self.queue(Entry::Reply(field), stats);
+        }
+        self.queue(Entry::Message(message), stats);
     }
 
     /// Moves the cursor behind a message that has a position; gives the cursor if it has moved.
@@ -248,9 +261,10 @@ impl Member {
         self.queue(Entry::Reply(bytes), stats);
     }
 
-    /// Gives the client a message out of turn: one that it missed.
+    /// Gives the client a message out of turn: one that it missed. There is place for it, so that it need not be
+    /// dropped.
     pub(crate) fn deliver(&self, push: &Push, stats: &ShardStats) {
-        self.push(push, &mut Shared::default(), stats);
+        self.push(push, &mut Shared::default(), None, stats);
     }
 
     /// Whether nothing is missing between `after` and what is held; `top` is the last message that the room has
@@ -276,27 +290,33 @@ impl Member {
     }
 
     /// Lets messages through, beginning with those that were held and come after `after`.
-    pub(crate) fn release(&mut self, room: &Room, after: Option<Position>, stats: &ShardStats) {
+    pub(crate) fn release(&mut self, room: &Room, after: Option<Position>, turn: u32, stats: &ShardStats) {
         let Some(held) = self.held.take() else { return };
         self.has = after;
         if held.reset {
             self.say_reset(room, stats);
         }
+        if let Some(lane) = self.lane.as_ref().filter(|_| held.dropped > 0) {
+            self.outbox.count_dropped(lane, held.dropped);
+        }
         for push in held.messages {
-            self.push_new(&push, &mut Shared::default(), stats);
+            self.push_new(&push, &mut Shared::default(), turn, stats);
         }
     }
 }
 
 impl Held {
-    /// Keeps a message; an error if that is one too many and there is no history to read it from.
-    fn keep(&mut self, push: &Arc<Push>) -> Result<(), ()> {
+    /// Keeps a message; an error if that is one too many, there is no history to read it from, and none may be
+    /// dropped.
+    fn keep(&mut self, push: &Arc<Push>, droppable: bool) -> Result<(), ()> {
         if self.messages.len() >= HELD_MESSAGES_MAX {
-            if push.publication().position.is_none() {
+            let readable = push.publication().position.is_some();
+            if !readable && !droppable {
                 return Err(());
             }
             self.messages.pop_front();
             self.incomplete = true;
+            self.dropped += u64::from(!readable);
         }
         self.messages.push_back(Arc::clone(push));
         Ok(())

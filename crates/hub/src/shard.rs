@@ -1,11 +1,11 @@
 //! The part of the hub that lives on one core.
 
+mod membership;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::PresenceDelta;
@@ -15,11 +15,14 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::cursor::StreamCursor;
 use crate::outbox::Outbox;
+use crate::overflow::{Lane, OverflowPolicy};
 use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardMessage};
 use crate::reads::Slice;
 use crate::room::{Held, Member, RoomEntry, Who};
 use crate::stats::ShardStats;
 use crate::users::Users;
+
+pub use membership::Membership;
 
 /// How long a room stays subscribed after its last member has left: a page that is loaded again
 /// finds its room still there, and Redis is spared the flapping.
@@ -28,6 +31,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Messages taken from the inbox before the write loops get their turn: large enough to coalesce,
 /// small enough that outboxes do not overflow only because nobody was allowed to write.
 const BATCH_MESSAGES: usize = 64;
+
+/// Payload after which they get it sooner: 64 large messages would be more than an outbox holds.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Rooms and members of one core. All methods are called from that core's thread.
 #[derive(Debug)]
@@ -42,19 +48,13 @@ pub struct Shard {
     /// Rooms without members, to be looked at again.
     emptied: RefCell<Vec<Room>>,
     next_stay: Cell<u32>,
+    /// How often the write loops have had their turn.
+    turn: Cell<u32>,
     pub(crate) users: Users,
     requests: Sender<RouterRequest>,
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
     started: Instant,
-}
-
-/// One connection's place in one room; leaving is dropping it.
-#[derive(Debug)]
-pub struct Membership {
-    shard: Rc<Shard>,
-    room: Room,
-    key: usize,
 }
 
 impl Shard {
@@ -73,6 +73,7 @@ impl Shard {
             interest_changed: Notify::new(),
             emptied: RefCell::default(),
             next_stay: Cell::new(0),
+            turn: Cell::new(0),
             users: Users::default(),
             requests,
             stats,
@@ -85,16 +86,19 @@ impl Shard {
         &self.stats
     }
 
-    /// Makes a connection a member of a room. Until it is released its messages are held.
+    /// Makes a connection a member of a room. Until it is released its messages are held. A poll is answered with what
+    /// fits, whatever the policy.
     pub fn join(
         self: &Rc<Self>,
         room: &Room,
         connection: ConnectionId,
-        form: WireForm,
         outbox: &Rc<Outbox>,
+        overflow: OverflowPolicy,
         cursor: Option<&Rc<StreamCursor>>,
         who: Option<&Rc<Who>>,
     ) -> Membership {
+        let form = outbox.form();
+        let droppable = overflow.is_lossy() && form != WireForm::Poll;
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
@@ -103,6 +107,7 @@ impl Shard {
             connection,
             form,
             outbox: Rc::clone(outbox),
+            lane: droppable.then(|| Rc::new(Lane::new(room.clone(), overflow))),
             cursor: cursor.cloned(),
             held,
             has: None,
@@ -213,11 +218,22 @@ impl Shard {
     pub async fn run(self: Rc<Self>, mut inbox: Receiver<ShardMessage>) {
         let mut batch = Vec::with_capacity(BATCH_MESSAGES);
         while inbox.recv_many(&mut batch, BATCH_MESSAGES).await > 0 {
+            let mut bytes = 0;
             for message in batch.drain(..) {
+                bytes += message.payload_bytes();
                 self.handle(message);
+                if bytes >= BATCH_BYTES {
+                    bytes = 0;
+                    self.let_others_write().await;
+                }
             }
-            tokio::task::yield_now().await;
+            self.let_others_write().await;
         }
+    }
+
+    async fn let_others_write(&self) {
+        self.turn.set(self.turn.get().wrapping_add(1));
+        tokio::task::yield_now().await;
     }
 
     fn handle(&self, message: ShardMessage) {
@@ -245,7 +261,7 @@ impl Shard {
         let begin = Instant::now();
         let mut rooms = self.rooms.borrow_mut();
         let Some(entry) = rooms.get_mut(&push.publication().room) else { return };
-        entry.fan_out(push, &self.stats);
+        entry.fan_out(push, self.turn.get(), &self.stats);
         self.stats.fanout_duration.observe(begin.elapsed());
         if let Some(published_us) = push.publication().published_us {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -289,107 +305,6 @@ impl Shard {
         let now_us = self.started.elapsed().as_micros() as u64;
         self.stats.probe_sent_ms.set(sent_ms);
         self.stats.probe_lag_us.set(now_us.saturating_sub(sent_ms * 1000));
-    }
-}
-
-impl Membership {
-    /// The room.
-    pub fn room(&self) -> &Room {
-        &self.room
-    }
-
-    /// Completes when the broker has confirmed the room: from then on nothing is missed.
-    pub fn confirmation(&self) -> impl Future<Output = ()> + use<> {
-        let (shard, room, key) = (Rc::clone(&self.shard), self.room.clone(), self.key);
-        poll_fn(move |context| {
-            let mut rooms = shard.rooms.borrow_mut();
-            // A member that has left meanwhile waits for nothing.
-            let Some(entry) = rooms.get_mut(&room) else { return Poll::Ready(()) };
-            if entry.live {
-                return Poll::Ready(());
-            }
-            let Some(member) = entry.members.get_mut(key) else { return Poll::Ready(()) };
-            member.waiting = Some(context.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    /// Whether it was ended by somebody else: nothing comes through it any more.
-    pub fn has_ended(&self) -> bool {
-        self.shard.rooms.borrow().get(&self.room).is_none_or(|entry| entry.members[self.key].ended)
-    }
-
-    /// The client is seen as somebody else from now on.
-    pub fn show_as(&self, who: Option<Rc<Who>>) {
-        let mut rooms = self.shard.rooms.borrow_mut();
-        let Some(entry) = rooms.get_mut(&self.room) else { return };
-        let member = &mut entry.members[self.key];
-        if member.ended || member.who == who {
-            return;
-        }
-        let before = std::mem::replace(&mut member.who, who.clone());
-        self.shard.count_presence(&self.room, who.as_ref(), 1);
-        self.shard.count_presence(&self.room, before.as_ref(), -1);
-    }
-
-    /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and
-    /// goes.
-    pub async fn watch(&self) {
-        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room)
-            && std::mem::replace(&mut entry.members[self.key].asks_members, true)
-        {
-            return;
-        }
-        let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index };
-        // A router that is gone means that the node ends.
-        let _ = self.shard.requests.send(request).await;
-    }
-
-    /// Where a member begins that asks for nothing earlier: after the room's last message so far. None
-    /// in a room without history.
-    pub fn start(&self) -> Option<Position> {
-        self.shard.rooms.borrow().get(&self.room).and_then(|entry| entry.top)
-    }
-
-    /// Gives the client a message that came before it was released.
-    pub fn deliver(&self, push: &Arc<Push>) {
-        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
-            entry.members[self.key].deliver(push, &self.shard.stats);
-        }
-    }
-
-    /// Tells the client that messages of the room are missing.
-    pub fn say_reset(&self) {
-        if let Some(entry) = self.shard.rooms.borrow().get(&self.room) {
-            entry.members[self.key].say_reset(&self.room, &self.shard.stats);
-        }
-    }
-
-    /// To be called before history is read to find out where the member stands.
-    pub fn reads_anew(&self) {
-        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
-            entry.members[self.key].reads_anew();
-        }
-    }
-
-    /// Whether [`release`](Self::release) at this position would leave no gap.
-    pub fn can_be_released(&self, after: Option<Position>) -> bool {
-        let rooms = self.shard.rooms.borrow();
-        rooms.get(&self.room).is_none_or(|entry| entry.members[self.key].can_be_released(after, entry.top))
-    }
-
-    /// Lets the room's messages through to the outbox: first the held ones, but for those up to
-    /// `after`, which the client has already.
-    pub fn release(&self, after: Option<Position>) {
-        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
-            entry.members[self.key].release(&self.room, after, &self.shard.stats);
-        }
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        self.shard.leave(&self.room, self.key);
     }
 }
 

@@ -29,7 +29,7 @@ fn client(shard: &Shard, serial: u64) -> Client {
 }
 
 fn join(shard: &Rc<Shard>, client: &Client, name: &str) -> Membership {
-    shard.join(&room(name), client.id, WireForm::WebSocketRaw, &client.outbox, None, None)
+    shard.join(&room(name), client.id, &client.outbox, OverflowPolicy::Disconnect, None, None)
 }
 
 fn publish(shard: &Shard, name: &str, text: &str, except: Option<ConnectionId>) {
@@ -93,6 +93,39 @@ fn held_messages_are_bounded() {
     assert_eq!(a.outbox.closing(), Some(Close::SLOW_CONSUMER));
 }
 
+/// What came before the room was confirmed is dropped like what comes afterwards; polls are what they were.
+#[test]
+fn held_messages_of_a_room_that_drops_are_counted() {
+    let shard = shard();
+    let outbox = |form| Rc::new(Outbox::new(1 << 20, form, Arc::clone(shard.stats())));
+    let (stream, poll) = (outbox(WireForm::Sse), outbox(WireForm::Poll));
+    let id = ConnectionId { node: NodeId(1), serial: 1 };
+    let join = |outbox| shard.join(&room("x"), id, outbox, OverflowPolicy::DropOldest, None, None);
+    let membership = join(&stream);
+    for n in 0..HELD_MESSAGES_MAX + 7 {
+        publish(&shard, "x", &n.to_string(), None);
+    }
+    let poller = join(&poll);
+    poller.release(None);
+    membership.release(None);
+    let texts =
+        || std::iter::from_fn(|| stream.take()).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    let all: Vec<_> = texts().collect();
+    assert_eq!(all[0], "event: dropped\ndata: {\"room\":\"x\",\"count\":7}\n\n");
+    assert_eq!(all[1], "data: 7\n\n");
+    assert_eq!(all.len(), 1 + HELD_MESSAGES_MAX);
+    for _ in 0..3 {
+        publish(&shard, "x", &"x".repeat(600_000), None);
+    }
+    assert_eq!(texts().map(|text| text.len()).collect::<Vec<_>>(), [45, 600_008]);
+    assert!(
+        poll.is_closing() && std::iter::from_fn(|| poll.take()).count() == 1,
+        "the next poll gets the rest"
+    );
+    assert_eq!(shard.stats.slow_consumers.get(), 0);
+    assert_eq!(shard.stats.dropped.iter().map(crate::stats::Counter::get).sum::<u64>(), 9);
+}
+
 #[test]
 fn a_slow_consumer_is_closed_and_the_others_do_not_notice() {
     let shard = shard();
@@ -117,7 +150,8 @@ fn a_slow_stream_over_several_rooms_is_closed_as_slow_whatever_its_rooms_keep() 
         let shard = shard();
         let outbox = Rc::new(Outbox::new(1000, WireForm::Sse, Arc::clone(shard.stats())));
         let id = ConnectionId { node: NodeId(1), serial: 1 };
-        let membership = shard.join(&room("x"), id, WireForm::Sse, &outbox, Some(&Rc::default()), None);
+        let policy = OverflowPolicy::Disconnect;
+        let membership = shard.join(&room("x"), id, &outbox, policy, Some(&Rc::default()), None);
         membership.release(None);
         for _ in 0..20 {
             let plain = Publication::plain(room("x"), Payload::untyped("x".repeat(100)));

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use roomcast_protocol::WireForm;
 
+use crate::overflow::OverflowPolicy;
+
 /// A number that only one thread changes.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -93,6 +95,8 @@ pub struct ShardStats {
     pub outbox_bytes: Counter,
     /// Clients that were closed because they read too slowly.
     pub slow_consumers: Counter,
+    /// Messages that were dropped because a client was too slow for them, by policy.
+    pub dropped: [Counter; OverflowPolicy::COUNT],
     /// Clients that were closed because they showed no sign of life.
     pub silent_peers: Counter,
     /// WebSocket connections by the code that the server closed them with.

@@ -10,9 +10,11 @@ use roomcast_protocol::{Close, ConnectionId, Control, Room};
 use crate::outbox::Outbox;
 use crate::shard::Shard;
 
+type Connections = HashMap<ConnectionId, Rc<Outbox>>;
+
 /// Outboxes by user and connection.
 #[derive(Debug, Default)]
-pub(crate) struct Users(RefCell<HashMap<Arc<str>, HashMap<ConnectionId, Rc<Outbox>>>>);
+pub(crate) struct Users(RefCell<HashMap<Arc<str>, Connections>>);
 
 /// A connection is known to belong to a user, until this is dropped.
 #[derive(Debug)]

@@ -12,6 +12,9 @@ use crate::event::EventName;
 use crate::limits::REF_BYTES_MAX;
 use crate::{ErrorCode, Payload, PayloadKind, Room};
 
+/// How much of what a client wrote an error repeats, in characters: enough to know it again.
+const SHOWN_CHARS_MAX: usize = 120;
+
 /// The client's own mark of a command, returned in the answer: the JSON of a number or string, as
 /// it was written.
 pub type Ref = Bytes;
@@ -132,8 +135,9 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
 impl Request {
     /// Reads one text frame. The payload of a publish shares the frame's memory.
     pub fn parse(frame: &Bytes) -> Result<Self, CommandError> {
-        let fields: Fields<'_> = serde_json::from_slice(frame)
-            .map_err(|error| bad(None, format!("not a command: {error}; send one JSON object per frame")))?;
+        let fields: Fields<'_> = serde_json::from_slice(frame).map_err(|error| {
+            bad(None, format!("not a command: {}; send one JSON object per frame", shown(&error.to_string())))
+        })?;
         let reference = reference(frame, fields.reference)?;
         let kind = fields.kind.as_deref().unwrap_or_default();
         let result = match kind {
@@ -214,10 +218,15 @@ fn reference(frame: &Bytes, raw: Option<&RawValue>) -> Result<Option<Ref>, Comma
 }
 
 fn unknown_type(kind: &str) -> String {
-    let shown: String = kind.chars().take(40).collect();
+    let kind = shown(kind);
     format!(
-        "unknown type {shown:?}; known are auth, subscribe, unsubscribe, publish, history, presence and ping"
+        "unknown type {kind:?}; known are auth, subscribe, unsubscribe, publish, history, presence and ping"
     )
+}
+
+/// The beginning of a text that holds what a client wrote: an error must not repeat all of it.
+fn shown(text: &str) -> &str {
+    text.char_indices().nth(SHOWN_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
 fn bad(reference: Option<Ref>, message: String) -> CommandError {
@@ -302,6 +311,19 @@ mod tests {
         }
         let long = format!(r#"{{"type":"ping","ref":"{}"}}"#, "x".repeat(REF_BYTES_MAX));
         assert!(parse(&long).unwrap_err().message.contains("256 bytes"));
+    }
+
+    #[test]
+    fn errors_do_not_repeat_long_texts() {
+        let long = "é".repeat(100_000);
+        for text in [
+            format!(r#"{{"type":"history","room":"a","limit":"{long}"}}"#),
+            format!(r#"{{"type":"{long}"}}"#),
+            format!(r#"{{"type":"ping","echo":"{long}"}}"#),
+        ] {
+            let message = parse(&text).unwrap_err().message;
+            assert!(message.len() < 1024 && message.contains("éé"), "{} bytes", message.len());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::limits::EVENT_BYTES_MAX;
 pub const DEFAULT: &str = "message";
 
 /// Names that the gateway itself uses on an SSE stream. A client's message must not pass for them.
-const RESERVED: [&str; 3] = ["connected", "reset", "goodbye"];
+const RESERVED: [&str; 4] = ["connected", "reset", "dropped", "goodbye"];
 
 /// A valid event name other than `message`; the default is the absence of one.
 #[derive(Debug, Clone, PartialEq, Eq)]

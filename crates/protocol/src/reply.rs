@@ -233,6 +233,22 @@ pub fn about_room(room: &Room) -> String {
     format!(r#"{{"room":"{room}"}}"#)
 }
 
+/// `dropped`: the client was too slow for this many messages of the room, here.
+pub fn dropped(room: &Room, count: u64) -> Bytes {
+    #[derive(Serialize)]
+    struct Dropped<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        count: u64,
+    }
+    text(&Dropped { r#type: "dropped", room: room.as_str(), count })
+}
+
+/// The data of the SSE event `dropped`.
+pub fn dropped_data(room: &Room, count: u64) -> String {
+    format!(r#"{{"room":"{room}","count":{count}}}"#)
+}
+
 /// The data of the SSE event `connected`; rooms in the order of the request.
 pub fn connected(
     connection: ConnectionId,
@@ -309,6 +325,8 @@ mod tests {
             r#"{"type":"presence","room":"a","joined":[{"user":"alice","connections":1}],"left":[]}"#,
         );
         assert_eq!(about_room(&room), r#"{"room":"a"}"#);
+        check(&dropped(&room, 3), r#"{"type":"dropped","room":"a","count":3}"#);
+        assert_eq!(dropped_data(&room, 3), r#"{"room":"a","count":3}"#);
         check(&goodbye("drain", 250), r#"{"type":"goodbye","reason":"drain","reconnect_ms":250}"#);
         check(
             &connected(ID, "n", None, &[(room, Verdict { resumed: true, missed: false })]),

@@ -108,7 +108,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 /// Runs the command that the arguments name.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(settings) => with_config(&settings.clone(), |config| {

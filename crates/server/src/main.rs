@@ -1,19 +1,7 @@
-//! The roomcast binary: configuration, wiring, shutdown, admin listener and command line.
-
-mod admin;
-mod app;
-mod certificates;
-mod cli;
-mod config;
-mod cores;
-mod descriptors;
-mod health;
-mod jwks;
-mod log;
-mod shutdown;
+//! The roomcast binary.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    roomcast::run()
 }

@@ -102,10 +102,13 @@ fn handshakes_are_checked() {
     check(&old, 426, "Sec-WebSocket-Version: 13");
     assert_eq!(old.header("sec-websocket-version"), Some("13"));
     check(&handshake(&format!("Connection: close\r\n{key}{version}")), 426, "Upgrade: websocket");
+    let old = format!("GET /ws?room=a HTTP/1.0\r\nHost: x\r\n{upgrade}{key}{version}\r\n");
+    check(&send(port, old.as_bytes()), 400, "begins with HTTP/1.1");
     let raw = |target: &str| WsClient::connect(port, target, &[]).unwrap();
     check(&raw("/ws?room=a%20b").unwrap_err(), 400, "A-Z a-z 0-9");
     check(&raw("/ws?room=a&room=b").unwrap_err(), 400, "raw mode takes one room");
-    check(&raw("/ws?room=@bob").unwrap_err(), 403, "personal room");
+    // A page in a browser cannot read a status, but the code of a close.
+    assert_eq!(raw("/ws?room=@bob").unwrap().close_code().unwrap(), Some(4403));
     assert_eq!(raw("/ws").unwrap().close_code().unwrap(), Some(4001));
 }
 
@@ -171,8 +174,8 @@ fn silence_is_not_waited_for_for_ever() {
 
 #[test]
 fn a_client_that_never_reads_is_closed_and_slows_nobody() {
-    let node = Node::start(BINARY, &["--set", "limits.outbox_bytes=256KiB", "--set", "server.heartbeat=2s"])
-        .unwrap();
+    let settings = ["limits.outbox_bytes=256KiB", "server.heartbeat=2s", "limits.bytes_per_second=0"];
+    let node = Node::start(BINARY, &settings.map(|setting| ["--set", setting]).concat()).unwrap();
     let port = node.port();
     let deaf = WsClient::raw(port, "/ws?room=a").unwrap();
     let deaf_stream = SseClient::open(port, "/sse?room=a").unwrap();
@@ -193,7 +196,8 @@ fn a_client_that_never_reads_is_closed_and_slows_nobody() {
 
 #[test]
 fn a_slow_consumer_that_reads_on_learns_why_it_was_closed() {
-    let node = Node::start(BINARY, &["--set", "limits.outbox_bytes=256KiB"]).unwrap();
+    let settings = ["limits.outbox_bytes=256KiB", "limits.bytes_per_second=0"];
+    let node = Node::start(BINARY, &settings.map(|setting| ["--set", setting]).concat()).unwrap();
     let mut slow = WsClient::raw(node.port(), "/ws?room=a").unwrap();
     let mut publisher = WsClient::raw(node.port(), "/ws?room=a&echo=true").unwrap();
     let payload = vec![b'x'; 60_000];

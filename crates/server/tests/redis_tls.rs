@@ -5,8 +5,10 @@
 
 use std::collections::HashSet;
 use std::process::Command;
+use std::time::Duration;
 
 use roomcast_bench::{SseClient, WsClient, request};
+use rustix::process::Signal;
 use xtask::authority::Issued;
 use xtask::{Authority, Node, Redis, free_port, project_root, wait_until};
 
@@ -72,6 +74,8 @@ impl Scene {
             format!("broker.tls.certificate={}", shown(&client.certificate)),
             format!("broker.tls.key={}", shown(&client.key)),
             "namespaces.kept.history=100".to_owned(),
+            "namespaces.kept.presence=true".to_owned(),
+            "drain.window=1s".to_owned(),
             "broker.timeout=2s".to_owned(),
         ];
         Self { authority, redis, tls_port, settings: settings.into() }
@@ -126,6 +130,7 @@ fn a_node_does_all_it_does_with_the_documented_rights() {
     assert_eq!(read.status, 200, "{}", read.text());
     drop(SseClient::open(port, "/sse?room=left").unwrap());
     wait_until("the room is left", || called(&scene.redis).contains("unsubscribe"));
+    members_come_and_go(&scene, &nodes[0]);
     let mut called = called(&scene.redis);
 
     // Gone and back, empty: functions are loaded and rooms are asked for again, over new TLS connections.
@@ -146,6 +151,29 @@ fn a_node_does_all_it_does_with_the_documented_rights() {
     assert_eq!(needless, [""; 0], "rights that nothing used");
     let clients = scene.redis.command(&[b"CLIENT", b"LIST"]).unwrap();
     assert!(clients.matches("user=roomcast").count() >= 4, "{clients}");
+}
+
+/// Members leave by themselves, with a node that ends, and with one that is lost.
+fn members_come_and_go(scene: &Scene, node: &Node) {
+    let mut others = [(); 2].map(|()| Node::start(BINARY, &scene.arguments()).unwrap());
+    let _stays = SseClient::open(node.port(), "/sse?room=kept:p").unwrap();
+    let leaves = SseClient::open(node.port(), "/sse?room=kept:p").unwrap();
+    let _with_nodes =
+        others.each_ref().map(|other| SseClient::open(other.port(), "/sse?room=kept:p").unwrap());
+    let members = |count: usize| {
+        wait_until("so many are there", || {
+            let answer = request(node.port(), "GET", "/rooms/kept:p/presence", &[], b"").unwrap().text();
+            answer.contains(&format!("\"total\":{count}"))
+        });
+    };
+    members(4);
+    drop(leaves);
+    members(3);
+    others[0].signal(Signal::TERM).unwrap();
+    others[0].wait(Duration::from_secs(60)).unwrap();
+    members(2);
+    others[1].kill();
+    members(1);
 }
 
 #[test]

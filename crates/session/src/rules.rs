@@ -32,8 +32,9 @@ pub(crate) fn may_subscribe(
     room: &Room,
     joined: usize,
 ) -> Result<(), Refusal> {
-    let is_for_anyone = settings.namespaces.of(room).subscribe == SubscribeRule::Anyone;
-    if !identity.grants.may_subscribe(room) && !(is_for_anyone && room.owner().is_none()) {
+    let rule = settings.namespaces.of(room).subscribe;
+    let is_for_anyone = rule == SubscribeRule::Anyone && room.owner().is_none();
+    if !is_for_anyone && !identity.grants.may_subscribe(room) {
         return Err(not_granted(identity, room, "subscribe to"));
     }
     let limit = settings.rooms_per_connection;

@@ -251,8 +251,9 @@ impl Session {
         rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
         let shard = self.core.shard();
         let who = self.who(room);
+        let overflow = self.core.settings().namespaces.of(room).overflow;
         let membership =
-            shard.join(room, self.id, self.form, &self.outbox, self.cursor.as_ref(), who.as_ref());
+            shard.join(room, self.id, &self.outbox, overflow, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
         if self.identity().is_anonymous() {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use roomcast_broker::{Retention, RetentionTable};
+use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 
@@ -56,6 +57,8 @@ pub struct Namespace {
     pub history: Option<Retention>,
     /// Whether clients may know who is in a room.
     pub presence: bool,
+    /// What happens to messages that a client does not take in time.
+    pub overflow: OverflowPolicy,
     /// How many messages a second one connection may publish; 0: as many as connections may at all.
     pub rate: u64,
 }
@@ -89,6 +92,7 @@ impl Default for Namespace {
             echo: None,
             history: None,
             presence: false,
+            overflow: OverflowPolicy::default(),
             rate: 0,
         }
     }

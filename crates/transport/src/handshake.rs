@@ -7,7 +7,7 @@ use hyper::ext::Protocol;
 use hyper::header::{
     HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::body::Body;
 use crate::problem::Problem;
@@ -42,6 +42,12 @@ fn accept_http1(request: &mut Request<Incoming>) -> Result<Response<Body>, Probl
             StatusCode::UPGRADE_REQUIRED,
             "upgrade_required",
             "/ws is for WebSocket clients: send Connection: Upgrade and Upgrade: websocket",
+        ));
+    }
+    // HTTP/1.0 has no upgrades (RFC 9110, section 7.8): the server would say 101 and go on with HTTP.
+    if request.version() != Version::HTTP_11 {
+        return Err(Problem::bad_request(
+            "a WebSocket begins with HTTP/1.1; this request says another version",
         ));
     }
     check_version(request.headers())?;

@@ -11,6 +11,8 @@ mod certificates;
 mod client;
 mod connection;
 mod credentials;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod handshake;
 mod held;

@@ -128,7 +128,7 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
 }
 
 /// Room and resource in `/rooms/{room}/{resource}`.
-fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem> {
+pub(crate) fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem> {
     let Some((name, resource)) = path.strip_prefix("/rooms/").and_then(|rest| rest.rsplit_once('/')) else {
         return Ok(None);
     };

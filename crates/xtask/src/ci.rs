@@ -5,27 +5,35 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-/// Formatting, lints and documentation first, because they fail fast; then the tests.
+use crate::{deny, fuzz, test};
+
+/// Formatting, lints, documentation and dependencies first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"], &[])?;
-    cargo(
-        &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"],
-        &[("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")],
-    )?;
-    crate::test::run(&[])
+    let clippy = ["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
+    succeed(cargo(&["fmt", "--all", "--check"]))?;
+    succeed(fuzz::stable_cargo(&["fmt", "--check"]))?;
+    succeed(cargo(&[&["clippy", "--workspace"], &clippy[1..]].concat()))?;
+    succeed(fuzz::stable_cargo(&clippy))?;
+    let mut doc =
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
+    succeed(doc)?;
+    deny::run_if_installed()?;
+    test::run(&[])
 }
 
-fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    eprintln!("cargo {}", arguments.join(" "));
-    let status = Command::new(env!("CARGO"))
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(project_root())
-        .status()
-        .context("cannot run cargo")?;
-    if !status.success() {
-        bail!("cargo {} failed", arguments.join(" "));
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(project_root());
+    command
+}
+
+fn succeed(mut command: Command) -> Result<()> {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    let shown = format!("cargo {}", arguments.join(" "));
+    eprintln!("{shown}");
+    if !command.status().context("cannot run cargo")?.success() {
+        bail!("{shown} failed");
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod ci;
 mod cluster;
+mod deny;
+mod fuzz;
 mod install;
 mod test;
 
@@ -13,8 +15,11 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, then test
+  ci        formatting, lints, documentation, dependencies, then test
   cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
+  fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
+            --replay: give the corpus to all of them, on any compiler; test does this too
+  deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +27,8 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["deny"] => deny::run(),
         ["cluster"] => cluster::run(),
         _ => {
             eprint!("{USAGE}");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use xtask::{foreign, project_root};
 
-use crate::install;
+use crate::{fuzz, install};
 
 /// Numbers of `cargo test`, added up over all test programs.
 #[derive(Debug, Default)]
@@ -16,28 +16,21 @@ struct Totals {
     ignored: u64,
 }
 
-/// Runs all tests; `arguments` go to `cargo test`.
+/// Runs all tests, and gives the corpus to the fuzz targets. With `arguments`, which go to `cargo test`, only what
+/// they ask for.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     install::programs()?;
     foreign::prepare()?;
-    let mut child = Command::new(env!("CARGO"))
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .args(arguments)
-        .current_dir(project_root())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let output = child.stdout.take().context("cargo has no output")?;
     let mut totals = Totals::default();
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line?;
-        std::io::stdout().write_all(&[&line[..], b"\n"].concat())?;
-        totals.add(&String::from_utf8_lossy(&line));
+    let mut workspace = Command::new(env!("CARGO"));
+    workspace.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).current_dir(project_root());
+    let mut succeeded = totals.run(&mut workspace)?;
+    if arguments.is_empty() {
+        succeeded &= totals.run(&mut fuzz::replay_command())?;
     }
-    let status = child.wait()?;
     let Totals { passed, failed, ignored } = totals;
     println!("{passed} passed, {failed} failed, {ignored} skipped");
-    if !status.success() {
+    if !succeeded {
         bail!("tests failed");
     }
     if passed == 0 && arguments.is_empty() {
@@ -47,6 +40,18 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 }
 
 impl Totals {
+    /// Runs tests, shows what they print and counts them; whether all was well.
+    fn run(&mut self, command: &mut Command) -> Result<bool> {
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+        let output = child.stdout.take().context("cargo has no output")?;
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line?;
+            std::io::stdout().write_all(&[&line[..], b"\n"].concat())?;
+            self.add(&String::from_utf8_lossy(&line));
+        }
+        Ok(child.wait()?.success())
+    }
+
     /// `test result: ok. 35 passed; 0 failed; 0 ignored; …`
     fn add(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else { return };

@@ -81,8 +81,37 @@ fn crates_import_in_one_direction() {
             }
             assert_ne!(dependency, "xtask", "{name} must not import xtask");
         }
-        assert!(manifest.contains_key("lints"), "{name} takes the lints of the workspace");
+        let takes_lints = manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
+        assert_eq!(takes_lints, Some(true), "{name} takes the lints of the workspace");
     }
+}
+
+#[test]
+fn no_code_of_ours_is_unsafe() {
+    let manifest: toml::Table = text(&project_root().join("Cargo.toml")).parse().unwrap();
+    assert_eq!(manifest["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    assert!(text(&project_root().join("fuzz/src/lib.rs")).contains("#![forbid(unsafe_code)]"));
+}
+
+/// What is fuzzed is what is shipped.
+#[test]
+fn the_fuzz_workspace_uses_the_same_versions() {
+    let locked = |path: &str| -> BTreeSet<(String, String)> {
+        let lock: toml::Table = text(&project_root().join(path)).parse().unwrap();
+        let field = |package: &toml::Value, name: &str| package[name].as_str().unwrap().to_owned();
+        let packages = lock["package"].as_array().unwrap().iter();
+        packages.map(|package| (field(package, "name"), field(package, "version"))).collect()
+    };
+    let shipped = locked("Cargo.lock");
+    let names: BTreeSet<_> = shipped.iter().map(|(name, _)| name).collect();
+    let other: Vec<_> = locked("fuzz/Cargo.lock")
+        .into_iter()
+        .filter(|package| names.contains(&package.0) && !shipped.contains(package))
+        .collect();
+    assert!(
+        other.is_empty(),
+        "{other:?}: copy Cargo.lock to fuzz/Cargo.lock and run cargo check --manifest-path fuzz/Cargo.toml"
+    );
 }
 
 #[test]
@@ -145,7 +174,7 @@ fn the_architecture_names_files_that_exist() {
     let content = text(&project_root().join("ARCHITECTURE.md"));
     let mut named = 0;
     for word in content.split('`').skip(1).step_by(2) {
-        let is_path = word.starts_with("crates/") || word.starts_with("deploy/") || word.starts_with("docs/");
+        let is_path = ["crates/", "deploy/", "docs/", "fuzz/"].iter().any(|folder| word.starts_with(folder));
         if is_path && !word.contains(['*', '{', '<']) {
             named += 1;
             assert!(project_root().join(word).exists(), "ARCHITECTURE.md names {word}, which is not there");

@@ -8,8 +8,8 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 use roomcast_broker::Broker;
-use roomcast_hub::HubStatus;
 use roomcast_hub::stats::{BUCKETS_S, Counter as Count, Histogram as ShardHistogram, ShardStats};
+use roomcast_hub::{HubStatus, OverflowPolicy};
 use roomcast_protocol::WireForm;
 use roomcast_transport::{Gate, Refused, Tls};
 
@@ -165,6 +165,11 @@ impl Node {
                 self.by_form(|shard| &shard.delivered),
             ),
             counter(
+                "roomcast_messages_dropped_total",
+                "Messages of rooms that were dropped because a client was too slow for them.",
+                self.dropped(),
+            ),
+            counter(
                 "roomcast_sent_bytes_total",
                 "Bytes that were written to clients.",
                 one(self.sum(|shard| &shard.sent_bytes)),
@@ -230,6 +235,16 @@ impl Node {
             .into_iter()
             .map(|form| {
                 (vec![label("transport", form.as_str())], self.sum(|shard| &of(shard)[form as usize]))
+            })
+            .collect()
+    }
+
+    fn dropped(&self) -> Vec<Sample> {
+        let policies = OverflowPolicy::ALL.into_iter().filter(|policy| policy.is_lossy());
+        policies
+            .map(|policy| {
+                let sum = self.sum(|shard| &shard.dropped[policy as usize]);
+                (vec![label("policy", policy.as_str())], sum)
             })
             .collect()
     }

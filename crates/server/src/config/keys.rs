@@ -238,7 +238,7 @@ pub(crate) const KEYS: &[Key] = &[
         "limits.outbox_bytes",
         Kind::Size { min: 4 << 10, max: 1 << 30 },
         "\"1MiB\"",
-        "What may wait for one client. A client that lets more pile up is closed with 4408.",
+        "What may wait for one client. A client that lets more pile up is closed with 4408, but see\noverflow of namespaces.",
     ),
     key(
         "limits.rooms_per_connection",
@@ -327,6 +327,12 @@ pub(crate) const NAMESPACE_KEYS: &[Key] = &[
         Kind::Flag,
         "false",
         "Whether clients may know who is in a room, who comes and who goes.",
+    ),
+    key(
+        "overflow",
+        Kind::Choice(&["disconnect", "drop_oldest", "latest"]),
+        "\"disconnect\"",
+        "What becomes of messages when limits.outbox_bytes wait for a client already. It is closed\nwith 4408; or the oldest that wait are dropped; or, latest: a client that is behind has\nonly the newest waiting. Clients are told how many they miss, but for raw mode.",
     ),
     key(
         "rate",

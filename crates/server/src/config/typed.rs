@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
+use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
 use roomcast_session::{Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
@@ -240,6 +241,11 @@ impl Reader {
                 messages => Some(Retention { messages, ttl: self.duration(&path("history_ttl")) }),
             },
             presence: self.flag(&path("presence")),
+            overflow: match &*self.text(&path("overflow")) {
+                "drop_oldest" => OverflowPolicy::DropOldest,
+                "latest" => OverflowPolicy::Latest,
+                _ => OverflowPolicy::Disconnect,
+            },
             rate: self.number(&path("rate")) as u64,
         }
     }

@@ -1,0 +1,19 @@
+//! What the roomcast binary does: configuration, wiring, shutdown, admin listener and command line.
+//!
+//! A library so that the fuzz targets reach the configuration; nobody else imports it.
+
+mod admin;
+mod app;
+mod certificates;
+mod cli;
+mod config;
+mod cores;
+mod descriptors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod health;
+mod jwks;
+mod log;
+mod shutdown;
+
+pub use cli::run;
