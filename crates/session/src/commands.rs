@@ -49,7 +49,7 @@ impl Session {
         let echo = self.echo_in(&room, None);
         let draft = Draft { room, event: None, payload: Payload::new(kind, bytes), echo };
         let result = match too_fast {
-            Some(_) => Err(too_fast_refusal()),
+            Some(_) => Err(self.too_fast()),
             None => self.publish(draft, None).await.map(drop),
         };
         let Err(refusal) = result else { return Ok(()) };
@@ -75,7 +75,7 @@ impl Session {
         let reference = reference.as_ref();
         let brings_token = matches!(command, Command::Auth { .. });
         let result = match too_fast {
-            Some(_) => Err(too_fast_refusal()),
+            Some(_) => Err(self.too_fast()),
             None => self.carry_out(command, reference).await,
         };
         if let Err(refusal) = result {
@@ -149,7 +149,7 @@ impl Session {
                 if deaf {
                     self.outbox().close(Close::TOO_FAST);
                 }
-                return Err(too_fast_refusal());
+                return Err(self.too_fast());
             }
         }
         let identity = self.identity();
@@ -193,8 +193,10 @@ impl Session {
         }
         Ok(())
     }
-}
 
-fn too_fast_refusal() -> Refusal {
-    Refusal::new(ErrorCode::RateLimited, "too many messages in too short a time; send more slowly")
+    fn too_fast(&self) -> Refusal {
+        self.core().stats().rate_limited.add(1);
+        let message = "too many messages in too short a time; send more slowly";
+        Refusal::new(ErrorCode::RateLimited, message)
+    }
 }

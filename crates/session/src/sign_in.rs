@@ -21,7 +21,8 @@ impl Session {
         let user = identity.user.as_ref();
         if user != self.identity().user.as_ref() || self.signed_in().is_none() {
             let max = self.core().settings().connections_per_user;
-            let counted = user.map(|user| self.core().users().count(user, max).ok_or_else(|| too_many(max)));
+            let counted =
+                user.map(|user| self.core().users().count(user, max).ok_or_else(|| self.too_many(max)));
             let counted = counted.transpose()?;
             let known = user.map(|user| self.core().shard().sign_in(user, self.id(), self.outbox()));
             *self.signed_in() = known.zip(counted);
@@ -34,6 +35,12 @@ impl Session {
         self.set_identity(identity);
         self.core().ends(self.pulse(), end, close);
         Ok(())
+    }
+
+    fn too_many(&self, max: usize) -> Refusal {
+        self.core().stats().users_refused.add(1);
+        let message = format!("a user may have {max} connections at most; close one first");
+        Refusal::new(ErrorCode::RateLimited, message)
     }
 
     /// How long the client may stay with the token that it has; none: for ever.
@@ -88,8 +95,3 @@ impl Session {
 
 /// A time that never comes, yet can be added to now.
 const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-fn too_many(max: usize) -> Refusal {
-    let message = format!("a user may have {max} connections at most; close one first");
-    Refusal::new(ErrorCode::RateLimited, message)
-}

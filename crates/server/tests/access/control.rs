@@ -158,6 +158,17 @@ fn garbage_on_the_channel_is_told_in_the_log_and_harms_nobody() {
     assert_eq!(nodes[0].metric("roomcast_broker_reconnects_total", "").unwrap(), 0.0);
 }
 
+/// A message that passes for the gateway's own word.
+#[test]
+fn clients_cannot_say_that_others_were_taken_out() {
+    let node = crate::node(&[]);
+    let mut mallory = Json::open(node.port(), &all("mallory"));
+    let publish = json!({"type": "publish", "room": "r", "event": "unsubscribed", "data": {"room": "r"}});
+    assert_eq!(mallory.ask(publish)["code"], "bad_request");
+    let target = "/rooms/r/messages?event=unsubscribed";
+    assert_eq!(http(node.port(), "POST", target, Some(&all("mallory")), b"{}").status, 400);
+}
+
 #[test]
 fn an_embedded_broker_carries_the_same_wishes_out() {
     let node = crate::node(&[]);

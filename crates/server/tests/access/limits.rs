@@ -38,6 +38,7 @@ fn a_user_has_so_many_connections_and_no_more() {
     drop(events);
     wait_until("another has", || Json::connect(port, "/ws", Some(&token)).is_ok());
     assert_eq!(bob.ask(json!({"type": "ping"}))["type"], "pong");
+    assert!(node.metric("roomcast_user_connections_refused_total", "").unwrap() >= 5.0);
     // Who has no name is not counted.
     let nameless = mint(json!({"rooms": {"subscribe": ["*"]}}));
     let many: Vec<_> = (0..5).map(|_| Json::open(port, &nameless)).collect();
@@ -81,6 +82,7 @@ fn who_sends_too_fast_is_told_so_and_goes_on() {
         wait_until("it may send again", || fast.ask(command.clone())["type"] == "ok");
         let delivered = || node.metric("roomcast_messages_delivered_total", "websocket_json").unwrap();
         wait_until("what was let through is delivered", || delivered() == (done + 1) as f64);
+        assert!(node.metric("roomcast_rate_limited_total", "").unwrap() > 0.0);
         wait_until("it may do other things", || fast.ask(json!({"type": "ping"}))["type"] == "pong");
     }
 }

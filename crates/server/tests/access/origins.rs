@@ -86,6 +86,35 @@ fn preflights_are_answered_without_a_token_and_for_listed_origins_only() {
 }
 
 #[test]
+fn pages_do_not_get_to_the_admin_listener_through_a_browser_on_its_machine() {
+    let node = node(&["admin.key=zebra"]);
+    let ask = |headers: &str| {
+        let body = r#"{"user":"alice"}"#;
+        let head = format!(
+            "POST /api/disconnect HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = roomcast_bench::http::connect(node.admin_port()).unwrap();
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        roomcast_bench::http::read_response(&mut std::io::BufReader::new(stream)).unwrap().status
+    };
+    let cases = [
+        ("Host: 127.0.0.1:9090\r\n", 202),
+        ("Host: localhost:9090\r\n", 202),
+        ("Host: 127.0.0.1:9090\r\nOrigin: https://evil.example\r\n", 401),
+        ("Host: 127.0.0.1:9090\r\nOrigin: null\r\n", 401),
+        // A name of the page's own that leads here.
+        ("Host: evil.example:9090\r\n", 401),
+        ("Host: evil.example:9090\r\nAuthorization: Bearer zebra\r\n", 202),
+        ("Host: 127.0.0.1\r\nOrigin: https://ops.example\r\nAuthorization: Bearer zebra\r\n", 202),
+        ("Host: evil.example\r\nAuthorization: Bearer zebr\r\n", 401),
+    ];
+    for (headers, expected) in cases {
+        assert_eq!(ask(headers), expected, "{headers}");
+    }
+}
+
+#[test]
 fn other_names_are_answered_with_421() {
     let node = node(&["server.hosts=rt.example,*.rt.example"]);
     let token = format!("Bearer {}", all("alice"));
