@@ -184,6 +184,11 @@ impl Session {
             self.exit(room);
             return Err(Refusal::unavailable());
         };
+        if membership.has_ended() {
+            self.exit(room);
+            let message = format!("a backend service has just taken this user out of {room}");
+            return Err(Refusal::new(ErrorCode::Forbidden, message));
+        }
         // Cut off before anything else, the client comes back with this.
         let id = plan.start.map(resume::dated);
         self.reply(&reply::subscribed(room, id, plan.verdict, reference));

@@ -1,5 +1,7 @@
 //! Wishes about a user reach its connections on all nodes, and nobody else's.
 
+use std::time::{Duration, Instant};
+
 use roomcast_bench::{SseClient, WsClient};
 use serde_json::json;
 use xtask::{Node, Redis, wait_until};
@@ -176,6 +178,37 @@ fn an_embedded_broker_carries_the_same_wishes_out() {
     let wish = json!({"user": "alice"}).to_string();
     assert_eq!(http(node.admin_port(), "POST", "/api/disconnect", None, wish.as_bytes()).status, 202);
     alice.are_told_to_go();
+    // Polls too: they are answered at once, and the next one asks anew.
+    let port = node.port();
+    let poll = std::thread::spawn(move || get(port, "/poll?room=quiet&wait=50", Some(&all("carol"))));
+    wait_until("the poll waits", || {
+        get(node.admin_port(), "/api/rooms?prefix=quiet", None).text().contains("quiet")
+    });
+    let (begin, wish) = (Instant::now(), json!({"user": "carol"}).to_string());
+    assert_eq!(http(node.admin_port(), "POST", "/api/disconnect", None, wish.as_bytes()).status, 202);
+    assert_eq!(poll.join().unwrap().status, 200);
+    assert!(begin.elapsed() < Duration::from_secs(30));
     publish(&node, "r", "on");
     bob.hear("on");
+}
+
+/// A connection may be in so many rooms; one that it was taken out of is none of them.
+#[test]
+fn rooms_that_one_was_taken_out_of_do_not_count() {
+    let redis = Redis::start().unwrap();
+    let nodes = nodes(&redis, 1, &["limits.rooms_per_connection=3"]);
+    let mut alice = Json::open(nodes[0].port(), &all("alice"));
+    for round in 0..4 {
+        let room = format!("r{round}");
+        alice.subscribe(&room);
+        let wish = json!({"unsubscribe": {"user": "alice", "room": room}}).to_string();
+        redis.publish(CHANNEL, wish.as_bytes()).unwrap();
+        assert_eq!(alice.until(|message| message["type"] == "unsubscribed")["room"], room);
+    }
+    // Nor is she told of them again.
+    alice
+        .ws
+        .send_text(&json!({"type": "auth", "token": crate::mint(json!({"sub": "alice"}))}).to_string())
+        .unwrap();
+    assert_eq!(alice.pending(), ["ok "]);
 }
