@@ -1,6 +1,7 @@
 //! What is secret about a token is found nowhere that a node writes to.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use roomcast_bench::{SseClient, WsClient, request};
 use serde_json::json;
@@ -51,6 +52,16 @@ fn tokens_and_keys_never_appear() {
             ] {
                 writeln!(seen, "{:?} {}", answer.headers, answer.text()).unwrap();
             }
+        }
+        // HTTP/2 is another library, with a log of its own.
+        let poll = format!("http://127.0.0.1:{port}/poll?wait=0&room=r");
+        let (bearer, cookie) = (format!("Authorization: Bearer {token}"), format!("Cookie: session={token}"));
+        let in_url = format!("{poll}&token={token}");
+        for arguments in [["-H", &bearer, &poll], ["-H", &cookie, &poll], ["-s", "-S", &in_url]] {
+            let mut command = Command::new("curl");
+            let output = command.args(["-s", "--http2-prior-knowledge"]).args(arguments).output().unwrap();
+            assert!(output.status.success());
+            seen += &String::from_utf8_lossy(&output.stdout);
         }
         for target in ["/ws?room=r", "/ws?room=@dave", "/ws"] {
             let mut ws =
