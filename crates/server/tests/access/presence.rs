@@ -1,9 +1,14 @@
 //! Users in rooms: one member, whatever it is connected with and wherever.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use xtask::{Node, Redis, wait_until};
 
 use crate::{Json, all, body, everywhere, get, mint, nodes, raw, stream};
+
+/// Well below the two seconds that a member may be away.
+const IN_TIME: Duration = Duration::from_millis(1500);
 
 const PRESENCE: &str = "namespaces.default.presence=true";
 
@@ -86,16 +91,28 @@ fn moving_within_the_grace_is_not_told() {
     let nodes = nodes(&redis, 3, &[PRESENCE]);
     let mut watcher = watcher(&nodes[0]);
     let alice = token("alice", "Alice");
-    let mut here = raw(nodes[0].port(), "r", &alice);
-    assert_eq!(changes(&mut watcher, 1), ["+alice"]);
-    for node in nodes.iter().cycle().skip(1).take(6) {
-        drop(here);
-        here = raw(node.port(), "r", &alice);
+    // A machine that was too busy to move in time proves nothing, and tries again.
+    let mut here = None;
+    for attempt in 0..10 {
+        here = Some(raw(nodes[0].port(), "r", &alice));
+        assert_eq!(changes(&mut watcher, 1), ["+alice"]);
+        let mut slowest = Duration::ZERO;
+        for node in nodes.iter().cycle().skip(1).take(6) {
+            let begin = Instant::now();
+            drop(here.take());
+            here = Some(raw(node.port(), "r", &alice));
+            slowest = slowest.max(begin.elapsed());
+        }
+        if slowest < IN_TIME {
+            break;
+        }
+        assert!(attempt < 9, "moving takes {slowest:?}");
+        drop(here.take());
+        while changes(&mut watcher, 1) != ["-alice"] || members(&nodes[0], "r").len() > 1 {}
     }
     // Whatever was to be told of it comes before these.
-    wait_until("the graces are over", || {
-        members(&nodes[0], "r").iter().any(|member| member["connections"] == 1)
-    });
+    let one = |member: &Value| member["user"] == "alice" && member["connections"] == 1;
+    wait_until("the graces are over", || members(&nodes[0], "r").iter().any(one));
     let last = raw(nodes[1].port(), "r", &all("bob"));
     assert_eq!(changes(&mut watcher, 1), ["+bob"]);
     drop((here, last));
