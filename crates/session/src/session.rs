@@ -176,6 +176,9 @@ impl Session {
             plans
         };
         let plans = timeout(CONFIRMATION_LIMIT, planning).await.map_err(|_| Refusal::unavailable())?;
+        // Nothing is promised of a room that a backend has taken the client out of meanwhile.
+        let there = plans.into_iter().filter(|(membership, _)| !membership.has_ended());
+        let plans: Vec<_> = there.collect();
         self.pulse.greeted();
         let settings = self.core.settings();
         match self.form {
@@ -247,6 +250,7 @@ impl Session {
 
     /// Becomes a member.
     pub(crate) fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
+        self.joined.borrow_mut().retain(|joined| !joined.membership.has_ended());
         let count = self.joined.borrow().len();
         rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
         let shard = self.core.shard();
@@ -294,7 +298,9 @@ impl Session {
 
     /// The rooms that the client is in.
     pub(crate) fn rooms(&self) -> Vec<Room> {
-        self.joined.borrow().iter().map(|joined| joined.membership.room().clone()).collect()
+        let all = self.joined.borrow();
+        let there = all.iter().filter(|joined| !joined.membership.has_ended());
+        there.map(|joined| joined.membership.room().clone()).collect()
     }
 
     pub(crate) fn first_room(&self) -> Option<Room> {

@@ -28,6 +28,16 @@ roomcast is running. Open a stream, then publish to it:
 In a browser: new EventSource('/sse?room=hello') or new WebSocket('ws://HOST/ws?room=hello')
 ";
 
+/// The same where clients need a token.
+const WELCOME_WITH_TOKEN: &str = "\
+roomcast is running. With a token (docs/tokens.md) open a stream, then publish to it:
+
+  curl -N -H 'Authorization: Bearer TOKEN' 'HOST/sse?room=hello'
+  curl -H 'Authorization: Bearer TOKEN' -d 'hi there' HOST/rooms/hello/messages
+
+In a browser: new EventSource('/sse?room=hello&token=TOKEN') or new WebSocket('ws://HOST/ws?room=hello&token=TOKEN')
+";
+
 /// Answers one request; never fails.
 pub(crate) async fn answer(
     request: Request<Incoming>,
@@ -96,7 +106,7 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
         "/sse" if method == Method::GET => sse::open(&request, context).await,
         "/poll" if method == Method::GET => poll::answer(&request, context).await,
         "/ws" | "/sse" | "/poll" => Err(Problem::method_not_allowed("GET")),
-        "/" if method == Method::GET => Ok(welcome(&request)),
+        "/" if method == Method::GET => Ok(welcome(&request, context.core.is_open())),
         "/" => Err(Problem::method_not_allowed("GET")),
         path => match room_resource(path)? {
             Some((room, "messages")) if method == Method::POST => {
@@ -132,14 +142,15 @@ pub(crate) fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem>
     Ok(Some((room, resource)))
 }
 
-fn welcome(request: &Request<Incoming>) -> Response<Body> {
+fn welcome(request: &Request<Incoming>, is_open: bool) -> Response<Body> {
+    let text = if is_open { WELCOME } else { WELCOME_WITH_TOKEN };
     let host = request
         .uri()
         .authority()
         .map(ToString::to_string)
         .or_else(|| Some(request.headers().get("host")?.to_str().ok()?.to_owned()))
         .unwrap_or_else(|| "localhost".to_owned());
-    let mut response = Response::new(Body::from(Bytes::from(WELCOME.replace("HOST", &host))));
+    let mut response = Response::new(Body::from(Bytes::from(text.replace("HOST", &host))));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
