@@ -135,7 +135,7 @@ impl Session {
     ) -> Result<Option<roomcast_protocol::Position>, Refusal> {
         let rate = self.core().settings().namespaces.of(&draft.room).rate;
         if rate > 0 {
-            let namespace = draft.room.namespace().unwrap_or_default();
+            let namespace = self.core().settings().namespaces.name_of(&draft.room);
             let allowed = self.rate_limit().publish(namespace, rate, Instant::now());
             allowed.map_err(|_| too_fast_refusal())?;
         }
