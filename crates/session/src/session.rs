@@ -256,10 +256,7 @@ impl Session {
             shard.join(room, self.id, &self.outbox, overflow, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
-        if self.identity().is_anonymous() {
-            // It has found something that it may do without a token.
-            self.core.ends(&self.pulse, None, Close::NORMAL);
-        }
+        self.needs_no_token();
         Ok(membership)
     }
 

@@ -51,6 +51,13 @@ impl Session {
         self.core().ends(self.pulse(), Some(Instant::now() + TOKEN_LIMIT), close);
     }
 
+    /// It has found something that it may do without a token.
+    pub(crate) fn needs_no_token(&self) {
+        if self.identity().is_anonymous() {
+            self.core().ends(self.pulse(), None, Close::NORMAL);
+        }
+    }
+
     /// A token has come, the first or a fresh one.
     pub(crate) async fn auth(&self, token: &str, reference: Option<&Ref>) -> Result<(), Refusal> {
         let identity = match self.core().admit(Some(token)).await {
