@@ -168,15 +168,16 @@ impl Shard {
         self.interest_changed.notify_one();
     }
 
-    /// Rooms with members, and who they are.
+    /// Rooms with members, and who they are. Those that were taken out are not among them, although their clients have
+    /// not left yet.
     pub fn members(&self) -> Vec<(Room, Vec<ConnectionId>)> {
         let rooms = self.rooms.borrow();
-        let ids = |entry: &RoomEntry| entry.members.iter().map(|(_, member)| member.connection).collect();
-        rooms
-            .iter()
-            .filter(|(_, entry)| !entry.members.is_empty())
-            .map(|(room, entry)| (room.clone(), ids(entry)))
-            .collect()
+        let ids = |entry: &RoomEntry| -> Vec<_> {
+            let there = entry.members.iter().filter(|(_, member)| !member.ended);
+            there.map(|(_, member)| member.connection).collect()
+        };
+        let all = rooms.iter().map(|(room, entry)| (room.clone(), ids(entry)));
+        all.filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
     /// Gives up rooms that have been without members for a while. To be called about once a second.

@@ -85,6 +85,9 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
         }
     };
     loop {
+        if membership.has_ended() {
+            return;
+        }
         if !slice.complete {
             // Trimmed away while the client was reading.
             membership.say_reset();

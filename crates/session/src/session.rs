@@ -298,6 +298,13 @@ impl Session {
         self.joined.borrow().first().map(|joined| joined.membership.room().clone())
     }
 
+    /// The client is not told any more who comes and goes in these rooms.
+    pub(crate) fn watch_no_more_where(&self, is_over: impl Fn(&Room) -> bool) {
+        let all = self.joined.borrow();
+        let over = all.iter().filter(|joined| is_over(joined.membership.room()));
+        over.for_each(|joined| joined.membership.watch_no_more());
+    }
+
     /// Others see in all rooms who the client is now.
     pub(crate) fn show_who_it_is(&self) {
         for joined in &*self.joined.borrow() {

@@ -93,6 +93,9 @@ impl Session {
     /// A fresh token may grant less than the one before.
     fn leave_what_is_not_granted(&self) {
         let identity = self.identity();
+        self.watch_no_more_where(|room| {
+            rules::may_see_presence(&self.core().settings(), &identity, room).is_err()
+        });
         for room in self.rooms() {
             if rules::may_subscribe(&self.core().settings(), &identity, &room, 0).is_err() {
                 self.exit(&room);
