@@ -4,6 +4,7 @@
 //! many of them out with one vectored write, and nobody else touches the socket.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,8 +50,9 @@ pub struct Outbox {
 struct Inner {
     backlog: Backlog,
     writer: Option<Waker>,
-    /// Those who have much to say, one for each room at most, wait until there is room.
-    speakers: Vec<Waker>,
+    /// Those who have much to say, one for each room at most, wait until there is room. Each has a number.
+    speakers: Vec<(u32, Waker)>,
+    next_speaker: u32,
     closing: Option<Close>,
     /// A message has been written since [`Outbox::take_progress`] was last asked.
     progress: bool,
@@ -64,6 +66,7 @@ impl Outbox {
             backlog: Backlog::new(bytes_max, tells(form)),
             writer: None,
             speakers: Vec::new(),
+            next_speaker: 0,
             closing: None,
             progress: false,
         };
@@ -154,16 +157,22 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Ready when an entry of `bytes` fits and leaves half of the bound to others, or when nothing waits
-    /// at all, or when the conversation is to end.
-    pub fn poll_room(&self, context: &mut Context<'_>, bytes: usize) -> Poll<()> {
+    /// Waits until an entry of `bytes` fits and leaves half of the bound to others, or nothing waits at all, or the
+    /// conversation is to end.
+    pub async fn room(&self, bytes: usize) {
+        let speaker = Speaker::new(self);
+        poll_fn(|context| self.poll_room(context, bytes, speaker.number)).await;
+    }
+
+    fn poll_room(&self, context: &mut Context<'_>, bytes: usize, speaker: u32) -> Poll<()> {
         let mut inner = self.inner.borrow_mut();
         let fits = inner.backlog.cost() + bytes <= self.bytes_max / 2;
         if fits || inner.backlog.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        if !inner.speakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            inner.speakers.push(context.waker().clone());
+        match inner.speakers.iter_mut().find(|(number, _)| *number == speaker) {
+            Some((_, waker)) => waker.clone_from(context.waker()),
+            None => inner.speakers.push((speaker, context.waker().clone())),
         }
         Poll::Pending
     }
@@ -243,9 +252,30 @@ impl Outbox {
     }
 }
 
+/// One who waits for room, until it is dropped: a client that leaves and joins rooms again and again must not leave
+/// those behind that waited for it.
+struct Speaker<'a> {
+    outbox: &'a Outbox,
+    number: u32,
+}
+
+impl<'a> Speaker<'a> {
+    fn new(outbox: &'a Outbox) -> Self {
+        let mut inner = outbox.inner.borrow_mut();
+        inner.next_speaker = inner.next_speaker.wrapping_add(1);
+        Self { outbox, number: inner.next_speaker }
+    }
+}
+
+impl Drop for Speaker<'_> {
+    fn drop(&mut self) {
+        self.outbox.inner.borrow_mut().speakers.retain(|(number, _)| *number != self.number);
+    }
+}
+
 impl Inner {
     fn wake_speakers(&mut self) {
-        self.speakers.drain(..).for_each(Waker::wake);
+        self.speakers.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
     fn wake(&mut self) {

@@ -1,5 +1,7 @@
 //! The queue of one client, without a socket.
 
+use std::pin::pin;
+
 use super::*;
 use crate::overflow::OverflowPolicy;
 use proptest::prelude::*;
@@ -37,13 +39,30 @@ fn everyone_who_waits_for_room_is_woken() {
     let outbox = outbox(1000);
     outbox.push(entry(&"x".repeat(900))).unwrap();
     let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
-    for each in &woken {
+    let mut waiting: Vec<_> = woken.iter().map(|_| Box::pin(outbox.room(10))).collect();
+    for (each, room) in woken.iter().zip(&mut waiting) {
         let waker = Waker::from(Arc::clone(each));
-        assert!(outbox.poll_room(&mut Context::from_waker(&waker), 10).is_pending());
+        let mut context = Context::from_waker(&waker);
+        assert!(
+            room.as_mut().poll(&mut context).is_pending() && room.as_mut().poll(&mut context).is_pending()
+        );
     }
+    assert_eq!(outbox.inner.borrow().speakers.len(), 3);
     outbox.take();
     assert!(woken.iter().all(|each| each.0.load(std::sync::atomic::Ordering::Relaxed)));
-    assert!(outbox.poll_room(&mut Context::from_waker(Waker::noop()), 10_000).is_ready(), "it is empty");
+    assert!(ready(&outbox, 10_000), "it is empty");
+}
+
+#[test]
+fn who_waits_for_room_no_more_leaves_nothing_behind() {
+    let outbox = outbox(1000);
+    outbox.push(entry(&"x".repeat(900))).unwrap();
+    assert!((0..1000).all(|_| !ready(&outbox, 10)));
+    assert!(outbox.inner.borrow().speakers.is_empty());
+}
+
+fn ready(outbox: &Outbox, bytes: usize) -> bool {
+    pin!(outbox.room(bytes)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 #[test]

@@ -152,10 +152,10 @@ impl RoomEntry {
         connection: ConnectionId,
         stats: &ShardStats,
     ) -> Option<Rc<Who>> {
-        let (_, member) = self.members.iter_mut().find(|(_, member)| member.connection == connection)?;
-        if std::mem::replace(&mut member.ended, true) {
-            return None;
-        }
+        // The place of an earlier membership may still be there.
+        let is_meant = |member: &Member| member.connection == connection && !member.ended;
+        let (_, member) = self.members.iter_mut().find(|(_, member)| is_meant(member))?;
+        member.ended = true;
         (member.watches, member.asks_members, member.held) = (false, false, None);
         match member.form {
             WireForm::WebSocketRaw => member.outbox.close(Close::UNSUBSCRIBED),

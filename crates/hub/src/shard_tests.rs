@@ -258,3 +258,50 @@ fn who_asks_for_members_asks_once_and_then_hears_who_comes_and_goes() {
     shard.handle(push());
     assert!(drain(&b).is_empty());
 }
+
+#[test]
+fn who_is_taken_out_of_a_room_is_out_of_it() {
+    let (requests, mut asked) = tokio::sync::mpsc::channel(10);
+    let shard = Rc::new(Shard::new(0, Arc::default(), requests, Instant::now()));
+    let json = || {
+        let outbox = Rc::new(Outbox::new(10_000, WireForm::WebSocketJson, Arc::clone(shard.stats())));
+        Client { outbox, ..client(&shard, 1) }
+    };
+    let a = json();
+    let old = join(&shard, &a, "x");
+    shard.end_membership(&room("x"), a.id);
+    assert_eq!(drain(&a), [r#"{"type":"unsubscribed","room":"x"}"#]);
+    assert!(old.has_ended() && shard.members().is_empty());
+    assert!(pin!(old.watch()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert!(asked.try_recv().is_err());
+    shard.handle(ShardMessage::Members { room: room("x"), frame: Bytes::from_static(b"..list") });
+    shard.handle(ShardMessage::Presence { room: room("x"), frame: Bytes::from_static(b"..push") });
+    assert!(drain(&a).is_empty());
+    // It comes back before its first place is given up, and is taken out once more.
+    let b = json();
+    let new = join(&shard, &b, "x");
+    assert_eq!(shard.members(), [(room("x"), vec![b.id])]);
+    shard.end_membership(&room("x"), b.id);
+    assert!(new.has_ended());
+    drop((old, new));
+    assert_eq!(shard.stats().members.get(), 0);
+}
+
+#[test]
+fn who_may_not_watch_any_more_hears_nothing() {
+    let (requests, _asked) = tokio::sync::mpsc::channel(10);
+    let shard = Rc::new(Shard::new(0, Arc::default(), requests, Instant::now()));
+    let a = client(&shard, 1);
+    let membership = join(&shard, &a, "x");
+    let ask = || assert!(pin!(membership.watch()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    let list = || ShardMessage::Members { room: room("x"), frame: Bytes::from_static(b"..list") };
+    ask();
+    membership.watch_no_more();
+    shard.handle(list());
+    assert!(drain(&a).is_empty(), "what it has asked for before");
+    ask();
+    shard.handle(list());
+    membership.watch_no_more();
+    shard.handle(ShardMessage::Presence { room: room("x"), frame: Bytes::from_static(b"..push") });
+    assert_eq!(drain(&a), ["list"]);
+}

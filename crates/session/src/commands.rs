@@ -29,6 +29,10 @@ impl Session {
         let stats = self.core().stats();
         stats.received[self.form() as usize].add(1);
         stats.received_bytes.add(message.len() as u64);
+        if self.outbox().is_closing() {
+            // A client that takes its time to read the rest may not act meanwhile: its token may have ended.
+            return Ok(());
+        }
         let rates = self.core().settings().rates;
         let too_fast = self.rate_limit().message(rates, message.len(), Instant::now()).err();
         match self.form() {
@@ -142,7 +146,7 @@ impl Session {
     ) -> Result<Option<roomcast_protocol::Position>, Refusal> {
         let rate = self.core().settings().namespaces.of(&draft.room).rate;
         if rate > 0 {
-            let namespace = draft.room.namespace().unwrap_or_default();
+            let namespace = self.core().settings().namespaces.name_of(&draft.room);
             let allowed = self.rate_limit().publish(namespace, rate, Instant::now());
             // One that may still send elsewhere is not held back.
             if let Err(TooFast { deaf, .. }) = allowed {
@@ -154,7 +158,9 @@ impl Session {
         }
         let identity = self.identity();
         let client = Client { identity: &identity, connection: Some(self.id()) };
-        self.core().publish(client, draft, key).await
+        let position = self.core().publish(client, draft, key).await?;
+        self.needs_no_token();
+        Ok(position)
     }
 
     pub(crate) async fn subscribe(

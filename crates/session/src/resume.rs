@@ -4,7 +4,6 @@
 //! Live messages are held for the member from the moment it joins. History is read from where the client had stopped,
 //! page by page and no faster than the client takes it; when what has been read reaches what is held, the member is released.
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -85,6 +84,9 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
         }
     };
     loop {
+        if membership.has_ended() {
+            return;
+        }
         if !slice.complete {
             // Trimmed away while the client was reading.
             membership.say_reset();
@@ -93,7 +95,7 @@ pub(crate) async fn catch_up(shard: Rc<Shard>, membership: Rc<Membership>, outbo
         }
         for push in &slice.messages {
             let bytes = push.publication().payload.bytes.len() + MARGIN_BYTES;
-            poll_fn(|context| outbox.poll_room(context, bytes)).await;
+            outbox.room(bytes).await;
             membership.deliver(push);
             reached = push.publication().position.unwrap_or(reached);
         }

@@ -260,10 +260,7 @@ impl Session {
             shard.join(room, self.id, &self.outbox, overflow, self.cursor.as_ref(), who.as_ref());
         let membership = Rc::new(membership);
         self.joined.borrow_mut().push(Joined { membership: Rc::clone(&membership), catching_up: None });
-        if self.identity().is_anonymous() {
-            // It has found something that it may do without a token.
-            self.core.ends(&self.pulse, None, Close::NORMAL);
-        }
+        self.needs_no_token();
         Ok(membership)
     }
 
@@ -305,6 +302,13 @@ impl Session {
 
     pub(crate) fn first_room(&self) -> Option<Room> {
         self.joined.borrow().first().map(|joined| joined.membership.room().clone())
+    }
+
+    /// The client is not told any more who comes and goes in these rooms.
+    pub(crate) fn watch_no_more_where(&self, is_over: impl Fn(&Room) -> bool) {
+        let all = self.joined.borrow();
+        let over = all.iter().filter(|joined| is_over(joined.membership.room()));
+        over.for_each(|joined| joined.membership.watch_no_more());
     }
 
     /// Others see in all rooms who the client is now.

@@ -104,6 +104,11 @@ impl Namespaces {
         room.namespace().and_then(|name| self.named.get(name)).unwrap_or(&self.default)
     }
 
+    /// The namespace whose options a room has; empty for the default one, however many names clients make up.
+    pub(crate) fn name_of<'a>(&self, room: &'a Room) -> &'a str {
+        room.namespace().filter(|name| self.named.contains_key(*name)).unwrap_or_default()
+    }
+
     /// What the rooms keep, as brokers want to know it.
     pub fn retention(&self) -> RetentionTable {
         let named = self.named.iter().map(|(name, namespace)| (name.clone(), namespace.history));
@@ -144,5 +149,10 @@ mod tests {
             assert_eq!(namespaces.of(&Room::parse(room).unwrap()).max_message_bytes, expected, "{room}");
         }
         assert_eq!(namespaces.max_message_bytes(), 65536);
+        for (room, expected) in
+            [("chat:1", "chat"), ("chat", ""), ("other:1", ""), (":1", ""), ("@chat:1", "")]
+        {
+            assert_eq!(namespaces.name_of(&Room::parse(room).unwrap()), expected, "{room}");
+        }
     }
 }

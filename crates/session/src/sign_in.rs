@@ -58,6 +58,13 @@ impl Session {
         self.core().ends(self.pulse(), Some(Instant::now() + TOKEN_LIMIT), close);
     }
 
+    /// It has found something that it may do without a token.
+    pub(crate) fn needs_no_token(&self) {
+        if self.identity().is_anonymous() {
+            self.core().ends(self.pulse(), None, Close::NORMAL);
+        }
+    }
+
     /// A token has come, the first or a fresh one.
     pub(crate) async fn auth(&self, token: &str, reference: Option<&Ref>) -> Result<(), Refusal> {
         let identity = self.core().admit(Some(token)).await?;
@@ -83,6 +90,9 @@ impl Session {
     /// A fresh token may grant less than the one before.
     fn leave_what_is_not_granted(&self) {
         let identity = self.identity();
+        self.watch_no_more_where(|room| {
+            rules::may_see_presence(&self.core().settings(), &identity, room).is_err()
+        });
         for room in self.rooms() {
             if rules::may_subscribe(&self.core().settings(), &identity, &room, 0).is_err() {
                 self.exit(&room);

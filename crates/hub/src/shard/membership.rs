@@ -62,14 +62,23 @@ impl Membership {
     /// Gives the client, as soon as it is known, the list of who is in the room, and then tells it who comes and
     /// goes.
     pub async fn watch(&self) {
-        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room)
-            && std::mem::replace(&mut entry.members[self.key].asks_members, true)
-        {
-            return;
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
+            let member = &mut entry.members[self.key];
+            if member.ended || std::mem::replace(&mut member.asks_members, true) {
+                return;
+            }
         }
         let request = RouterRequest::Watch { room: self.room.clone(), shard: self.shard.index };
         // A router that is gone means that the node ends.
         let _ = self.shard.requests.send(request).await;
+    }
+
+    /// The reverse of [`watch`](Self::watch).
+    pub fn watch_no_more(&self) {
+        if let Some(entry) = self.shard.rooms.borrow_mut().get_mut(&self.room) {
+            let member = &mut entry.members[self.key];
+            (member.watches, member.asks_members) = (false, false);
+        }
     }
 
     /// Where a member begins that asks for nothing earlier: after the room's last message so far. None

@@ -171,6 +171,11 @@ impl Reader {
                 "auth.cookie must be the name of a cookie: letters, digits and - _ . without spaces";
             errors.push(("auth.cookie", message.to_owned()));
         }
+        // Browsers send cookies with every WebSocket, whatever page opens it. A pattern that ends in * has no owner.
+        if !cookie.is_empty() && self.texts("cors.origins").iter().any(|origin| origin.ends_with('*')) {
+            let message = "cors.origins lets in every page, which with auth.cookie could act as whoever looks at it; list the origins that are yours, or remove auth.cookie";
+            errors.push(("cors.origins", message.to_owned()));
+        }
         let closed = KEY_SETTINGS.into_iter().find(|path| self.is_said(path));
         if let Some(path) = closed.filter(|_| self.text("auth.mode") == "open") {
             let message = format!(

@@ -100,6 +100,22 @@ fn openness_beyond_loopback_has_to_be_said() {
 }
 
 #[test]
+fn cookies_are_for_pages_of_known_origins() {
+    let said = |cookie, origin| {
+        read(
+            &format!("auth.cookie = \"{cookie}\"\ncors.origins = [\"https://a.example\", \"{origin}\"]\n"),
+            &[],
+        )
+    };
+    for origin in ["*", "https://*", "https://app.*"] {
+        let errors = said("jwt", origin).unwrap_err();
+        assert!(errors[0].starts_with("roomcast.toml:2: cors.origins lets in every page"), "{errors:?}");
+        assert!(said("", origin).is_ok());
+    }
+    assert!(said("jwt", "https://*.a.example").is_ok());
+}
+
+#[test]
 fn files_are_looked_at_before_anything_starts() {
     let cases = [
         ("[tls]\ncertificates = [\"a.pem:\"]", "roomcast.toml:2: tls.certificates: write"),
