@@ -14,5 +14,6 @@ mod h2;
 mod publishing;
 mod scene;
 mod silence;
+mod smuggling;
 mod tls;
 mod wire;

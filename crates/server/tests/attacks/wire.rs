@@ -62,3 +62,10 @@ pub(crate) fn trickle(streams: &mut [TcpStream], bytes: &[u8], pause: Duration) 
     }
     answers.into_iter().map(|(answer, _)| answer).collect()
 }
+
+/// The status codes of all answers in what a server has sent.
+pub(crate) fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let text = String::from_utf8_lossy(bytes);
+    let codes = text.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok());
+    codes.collect()
+}
