@@ -45,9 +45,11 @@ impl Session {
     /// fragments and pings make work too.
     pub async fn pace(&self, frames: u32) {
         let rates = self.core().settings().rates;
-        let taken = self.rate_limit().frames(rates, frames, Instant::now());
-        let Err(wait) = taken else { return };
-        sleep(wait.min(PAUSE_MAX)).await;
+        loop {
+            let taken = self.rate_limit().frames(rates, frames, Instant::now());
+            let Err(wait) = taken else { return };
+            sleep(wait.min(PAUSE_MAX)).await;
+        }
     }
 
     /// Raw mode has no answers: a message that may not be published ends the conversation, one that

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roomcast_session::Rate;
+
 /// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
 pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -20,6 +22,20 @@ pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Most requests under way on one HTTP/2 connection: a page with a few streams needs ten, a
 /// load balancer that multiplexes its clients needs many.
 pub(crate) const HTTP2_STREAMS_MAX: u32 = 1000;
+
+/// Small frames that one HTTP/2 connection may send: beyond what a proxy needs that multiplexes thousands of requests a
+/// second, and little enough that they do not keep a core busy.
+pub(crate) const HTTP2_FRAMES: Rate = Rate { per_second: 10_000, burst: 10_000 };
+
+/// Small frames after which the other connections of the core have their turn.
+pub(crate) const HTTP2_FRAMES_PER_TURN: u64 = 64;
+
+/// Streams of one HTTP/2 connection that its client has reset before they were looked at (CVE-2023-44487). More end the
+/// connection with ENHANCE_YOUR_CALM.
+pub(crate) const HTTP2_RESETS_BY_PEER_MAX: usize = 20;
+
+/// Streams of one HTTP/2 connection that the server had to reset, because of what its client did; likewise.
+pub(crate) const HTTP2_RESETS_BY_US_MAX: usize = 100;
 
 /// What one HTTP/2 stream may hold in its send buffer, in bytes; the rest waits in its outbox,
 /// whose bound is the one that decides.

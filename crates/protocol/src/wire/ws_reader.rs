@@ -96,7 +96,14 @@ struct Message {
 impl FrameReader {
     /// A reader that takes messages of up to `message_bytes_max` bytes, all fragments together.
     pub fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, head: Head::default(), frame: None, message: None, frames: 0, closed: false }
+        Self {
+            message_bytes_max,
+            head: Head::default(),
+            frame: None,
+            message: None,
+            frames: 0,
+            closed: false,
+        }
     }
 
     /// How many frames have begun since the last call: work, also where no message has come of it.

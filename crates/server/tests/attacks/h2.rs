@@ -7,19 +7,19 @@ use roomcast_bench::http::connect;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
 /// Errors (RFC 9113, section 7).
 pub(crate) const CANCEL: u32 = 8;
-pub(crate) const COMPRESSION_ERROR: u32 = 9;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// One frame.
@@ -95,14 +95,14 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A connection.
+/// A connection, and how far it is with what it says again and again.
 #[derive(Debug)]
-pub(crate) struct Client(TcpStream);
+pub(crate) struct Client(TcpStream, usize);
 
 impl Client {
     /// Connects and says this first.
     pub(crate) fn start(port: u16, opening: &[u8]) -> Self {
-        let mut client = Self(connect(port).unwrap());
+        let mut client = Self(connect(port).unwrap(), 0);
         client.send(opening);
         client
     }
@@ -157,6 +157,54 @@ impl Client {
             }
         }
         String::from_utf8_lossy(&body).into_owned()
+    }
+
+    /// The status of the answer on a stream, where it stands in the block as the encoder of the server writes it: a
+    /// field with the name `:status` (RFC 7541, appendix A, index 8). None where there is no answer before the end.
+    pub(crate) fn answer_on(&mut self, stream: u32) -> Option<u16> {
+        while let Some(frame) = self.frame() {
+            if frame.stream == stream && frame.kind == HEADERS {
+                return Some(match frame.payload[..] {
+                    [0x88, ..] => 200,
+                    // 431 in Huffman's code: 011010 011001 00001.
+                    [0x48, 0x83, 0x69, 0x90, 0xff, ..] => 431,
+                    _ => 0,
+                });
+            }
+        }
+        None
+    }
+
+    /// Whether any request is answered before the end of the connection.
+    pub(crate) fn answers(&mut self) -> bool {
+        while let Some(frame) = self.frame() {
+            if frame.kind == HEADERS {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads on to the head of the answer on a stream; false at the end of the connection.
+    pub(crate) fn has_head_of(&mut self, stream: u32) -> bool {
+        while let Some(frame) = self.frame() {
+            if frame.kind == HEADERS && frame.stream == stream {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Says as much of this as the server takes now.
+    pub(crate) fn send_what_goes(&mut self, frames: &[u8]) {
+        self.0.set_nonblocking(true).unwrap();
+        let from = std::mem::take(&mut self.1);
+        if let Ok(written) = self.0.write(&frames[from..]) {
+            self.1 = (from + written) % frames.len();
+        } else {
+            self.1 = from;
+        }
+        self.0.set_nonblocking(false).unwrap();
     }
 
     /// Reads on to the end; the error of the GOAWAY before it, if there was one.

@@ -11,6 +11,7 @@ mod crowd;
 mod door;
 mod frames;
 mod h2;
+mod http2;
 mod publishing;
 mod scene;
 mod silence;

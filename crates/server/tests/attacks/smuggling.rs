@@ -145,11 +145,12 @@ fn witness_reads(witness: &WsClient) -> String {
 #[test]
 fn behind_balancers() {
     let scene = Scene::start(&["limits.body=1s", "limits.headers=1s"]);
-    for (kind, configuration) in [(Kind::Haproxy, haproxy as fn(u16, &Node) -> String), (Kind::Nginx, nginx)] {
+    for (kind, configuration) in [(Kind::Haproxy, haproxy as fn(u16, &Node) -> String), (Kind::Nginx, nginx)]
+    {
         let port = free_port();
         let balancer = Balancer::start_with(kind, port, &configuration(port, &scene.node)).unwrap();
         let watch = Watch::start(scene.port());
-        scene.withstands_once(&format!("requests that {kind:?} may read in another way"), |_| {
+        scene.withstands(&format!("requests that {kind:?} may read in another way"), |_| {
             for (name, shape) in refused().into_iter().chain(last_ones()) {
                 // Told to close, so that no balancer waits for the next request.
                 let shape = shape.replacen("\r\nHost: a", "\r\nHost: a\r\nConnection: close", 1);
