@@ -45,6 +45,17 @@ impl Session {
         }
     }
 
+    /// So many frames have come, whatever was in them. Where they come too fast, waits, so that nothing is read meanwhile:
+    /// fragments and pings make work too.
+    pub async fn pace(&self, frames: u32) {
+        let rates = self.core().settings().rates;
+        loop {
+            let taken = self.rate_limit().frames(rates, frames, Instant::now());
+            let Err(wait) = taken else { return };
+            sleep(wait.min(PAUSE_MAX)).await;
+        }
+    }
+
     /// Raw mode has no answers: a message that may not be published ends the conversation, one that
     /// cannot be published now is lost, as it would be on the network.
     async fn receive_raw(&self, text: bool, bytes: Bytes, too_fast: Option<TooFast>) -> Result<(), End> {

@@ -7,6 +7,10 @@ use crate::token_bucket::{Rate, TokenBucket};
 /// After a rest a connection may send at once what it may send in so many seconds.
 const BURST_S: u64 = 2;
 
+/// Frames that a connection may send for each message that it may: fragments, pings. A message of 64 KiB comes in
+/// so many frames of a kilobyte.
+const FRAMES_PER_MESSAGE: u64 = 64;
+
 /// Messages that are refused, again and again, before the connection is closed. A client that has not noticed by then
 /// does not listen.
 const REFUSED_MAX: u32 = 100;
@@ -31,6 +35,7 @@ pub struct Rates {
 pub(crate) struct RateLimit {
     messages: Option<TokenBucket>,
     bytes: Option<TokenBucket>,
+    frames: Option<TokenBucket>,
     /// By namespace; only of those that have a rate of their own, which are as many as the configuration lists.
     namespaces: Vec<(Box<str>, TokenBucket)>,
     refused: Option<Refused>,
@@ -59,6 +64,11 @@ impl RateLimit {
         let result = take(&mut self.messages, rates.messages, 1, now)
             .and_then(|()| take(&mut self.bytes, rates.bytes, bytes as u64, now));
         self.judge(result, now)
+    }
+
+    /// So many frames have come, with or without a message in them. `Err` is how long to wait before more are read.
+    pub(crate) fn frames(&mut self, rates: Rates, frames: u32, now: Instant) -> Result<(), Duration> {
+        take(&mut self.frames, rates.messages * FRAMES_PER_MESSAGE, u64::from(frames), now)
     }
 
     /// It is to be published in this namespace, which has a rate of its own.
@@ -109,6 +119,17 @@ mod tests {
         assert_eq!(count(Rates { messages: 5, bytes: 0 }, 1000), 10);
         assert_eq!(count(Rates { messages: 5, bytes: 1000 }, 500), 4);
         assert_eq!(count(Rates::default(), 1 << 20), 100);
+    }
+
+    #[test]
+    fn frames_are_held_back_and_never_refused() {
+        let (start, mut limit) = (Instant::now(), RateLimit::default());
+        let rates = Rates { messages: 10, bytes: 0 };
+        assert_eq!(limit.frames(rates, 1280, start), Ok(()));
+        assert_eq!(limit.frames(rates, 64, start), Err(Duration::from_millis(100)));
+        assert_eq!(limit.frames(rates, 64, start + Duration::from_millis(100)), Ok(()));
+        assert!(limit.message(rates, 1, start).is_ok());
+        assert_eq!(limit.frames(Rates::default(), u32::MAX, start), Ok(()));
     }
 
     #[test]

@@ -155,6 +155,10 @@ impl Session {
     /// Joins the rooms that the request named, before anything is answered. Their messages are held
     /// until [`greet`](Self::greet).
     async fn join(&self, rooms: &[Room]) -> Result<(), Refusal> {
+        // All or none: a refused request has not made the broker subscribe to half of its rooms.
+        for (count, room) in rooms.iter().enumerate() {
+            rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
+        }
         for room in rooms {
             self.enter(room)?;
         }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_protocol::Room;
@@ -45,6 +45,9 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let page = request.headers().get(ORIGIN).cloned();
     let preflight = origin::is_preflight(&request);
+    let headers = request.headers();
+    let ambiguous = headers.contains_key(TRANSFER_ENCODING)
+        || headers.contains_key(UPGRADE) && !request.body().is_end_stream();
     let mut response = if preflight {
         let mut response = Response::new(Body::Full(None));
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -53,6 +56,11 @@ pub(crate) async fn answer(
         checked(request, &context).await.unwrap_or_else(Problem::into_response)
     };
     origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
+    if ambiguous {
+        // Where this request ends a proxy may see in another way: by a Content-Length besides the coding, which is not
+        // shown to us, or by the upgrade. What follows is not taken for a request (RFC 9112, section 6.1).
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 
