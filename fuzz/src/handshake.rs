@@ -73,8 +73,10 @@ fn converse(bytes: &[u8], cut: usize) -> Outcome {
 }
 
 fn answer(request: &mut Request<Incoming>) -> Response<Full<Bytes>> {
-    let expected = fulfils_the_standard(request);
     let json = offers_json(request.headers());
+    // Whoever offers subprotocols, but not ours, would not understand us.
+    let understands = json || offered(request.headers()).next().is_none();
+    let expected = understands && fulfils_the_standard(request);
     let key = request.headers().get("sec-websocket-key").cloned();
     if let Ok((rooms, _)) = query(request.uri()) {
         assert!(rooms.iter().all(|room| !room.as_str().is_empty()));
@@ -115,12 +117,12 @@ fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
 }
 
 fn offers_json(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("sec-websocket-protocol")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|offered| offered.trim_matches([' ', '\t']) == "roomcast.v1")
+    offered(headers).any(|offered| offered.trim_matches([' ', '\t']) == "roomcast.v1")
+}
+
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all("sec-websocket-protocol").iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
 }
 
 fn tokens<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {

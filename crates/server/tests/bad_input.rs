@@ -107,6 +107,10 @@ fn handshakes_are_checked() {
     let raw = |target: &str| WsClient::connect(port, target, &[]).unwrap();
     check(&raw("/ws?room=a%20b").unwrap_err(), 400, "A-Z a-z 0-9");
     check(&raw("/ws?room=a&room=b").unwrap_err(), 400, "raw mode takes one room");
+    let protocol =
+        |names: &str| WsClient::connect(port, "/ws?room=a", &[("Sec-WebSocket-Protocol", names)]).unwrap();
+    check(&protocol("graphql-ws, mqtt").unwrap_err(), 400, "the only subprotocol is roomcast.v1");
+    assert!(protocol("mqtt, roomcast.v1").is_ok());
     // A page in a browser cannot read a status, but the code of a close.
     assert_eq!(raw("/ws?room=@bob").unwrap().close_code().unwrap(), Some(4403));
     assert_eq!(raw("/ws").unwrap().close_code().unwrap(), Some(4001));

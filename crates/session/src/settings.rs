@@ -20,6 +20,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// What an SSE client waits before it reconnects.
     pub sse_retry: Duration,
+    /// What a client of JSON mode may take to send the token that it needs.
+    pub first_message: Duration,
     /// How much may wait for one client, in bytes.
     pub outbox_bytes: usize,
     /// How many rooms one connection may be in.

@@ -12,9 +12,6 @@ use crate::refusal::Refusal;
 use crate::rules;
 use crate::session::Session;
 
-/// How long a client of JSON mode that has no token, and is in no room, may take to send one.
-const TOKEN_LIMIT: Duration = Duration::from_secs(10);
-
 impl Session {
     /// The client is this user from now on, and its time runs.
     pub(crate) fn sign_in(&self, identity: Rc<Identity>) -> Result<(), Refusal> {
@@ -54,8 +51,10 @@ impl Session {
         if may_stay || !self.identity().is_anonymous() || self.first_room().is_some() {
             return;
         }
-        let close = Close::new(4401, "no token came within 10 seconds; send it with the message auth");
-        self.core().ends(self.pulse(), Some(Instant::now() + TOKEN_LIMIT), close);
+        let limit = self.core().settings().first_message;
+        let close =
+            Close::new(4401, format!("no token came within {limit:?}; send it with the message auth"));
+        self.core().ends(self.pulse(), Some(Instant::now() + limit), close);
     }
 
     /// It has found something that it may do without a token.

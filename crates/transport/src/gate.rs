@@ -27,6 +27,10 @@ pub struct GateSettings {
     pub headers: Duration,
     /// For the whole body of a request.
     pub body: Duration,
+    /// Longest path with query, in bytes.
+    pub target_bytes: usize,
+    /// Longest header fields of a request, names and values together, in bytes.
+    pub header_bytes: usize,
     /// Who is believed about the client's address.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether every connection begins with a PROXY header.

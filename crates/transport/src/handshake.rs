@@ -15,15 +15,19 @@ use crate::problem::Problem;
 /// The subprotocol of JSON mode.
 const JSON_PROTOCOL: &str = "roomcast.v1";
 
-/// Whether the client asks for JSON mode.
-pub(crate) fn wants_json<B>(request: &Request<B>) -> bool {
-    request
-        .headers()
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim() == JSON_PROTOCOL)
+/// Whether the client asks for JSON mode. One that asks for other subprotocols only would not understand what it got,
+/// and a browser would close at once.
+pub(crate) fn wants_json<B>(request: &Request<B>) -> Result<bool, Problem> {
+    let values = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut asked =
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).peekable();
+    let asks = asked.peek().is_some();
+    let json = asked.any(|protocol| protocol.trim() == JSON_PROTOCOL);
+    if asks && !json {
+        let detail = "the only subprotocol is roomcast.v1; ask for that, or for none to use raw mode";
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(json)
 }
 
 /// Checks that the request is a handshake, and gives the answer that accepts it.

@@ -16,9 +16,6 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most header fields of a request.
 pub(crate) const HEADERS_MAX: usize = 100;
 
-/// Longest path with query, in bytes: room for about fifty room names.
-pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
-
 /// Most requests under way on one HTTP/2 connection: a page with a few streams needs ten, a
 /// load balancer that multiplexes its clients needs many.
 pub(crate) const HTTP2_STREAMS_MAX: u32 = 1000;

@@ -13,8 +13,8 @@ use roomcast_protocol::Room;
 use crate::body::Body;
 use crate::client::{Client, Unreadable, forwarded_for, is_trusted};
 use crate::connection::Context;
+use crate::gate::GateSettings;
 use crate::held::Held;
-use crate::limits::TARGET_BYTES_MAX;
 use crate::problem::Problem;
 use crate::{history, origin, poll, publish, sse, ws};
 
@@ -67,9 +67,25 @@ pub(crate) async fn answer(
 /// Answers who may ask at all.
 async fn checked(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
     let http = context.http.load_full();
+    check_size(&request, &http.gate)?;
     origin::check_host(&request, &http.hosts)?;
     origin::check(&request, &http.origins)?;
     admitted(request, context).await
+}
+
+/// Holds a request to the lengths that are configured; hyper's own bounds are rough and for all.
+fn check_size(request: &Request<Incoming>, gate: &GateSettings) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > gate.target_bytes {
+        let detail = format!("path and query may have {} bytes at most", gate.target_bytes);
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
+    }
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    if fields.sum::<usize>() > gate.header_bytes {
+        let detail = format!("headers may have {} bytes at most", gate.header_bytes);
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail));
+    }
+    Ok(())
 }
 
 /// Answers for the client that a trusted proxy speaks for, who is counted as long as that lasts.
@@ -103,11 +119,6 @@ fn forwarded(request: &mut Request<Incoming>, context: &Context) -> Result<Optio
 }
 
 async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Response<Body>, Problem> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > TARGET_BYTES_MAX {
-        let detail = format!("path and query may have {TARGET_BYTES_MAX} bytes at most");
-        return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
-    }
     let method = request.method().clone();
     match request.uri().path() {
         "/ws" if method == Method::GET || method == Method::CONNECT => ws::open(request, context).await,

@@ -34,7 +34,7 @@ pub(crate) async fn open(
     mut request: Request<Incoming>,
     context: &Rc<Context>,
 ) -> Result<Response<Body>, Problem> {
-    let json = handshake::wants_json(&request);
+    let json = handshake::wants_json(&request)?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let held = request.extensions_mut().remove::<Held>();
     let response = match handshake::accept(&mut request, json) {

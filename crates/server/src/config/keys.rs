@@ -235,6 +235,24 @@ pub(crate) const KEYS: &[Key] = &[
         "For the whole body of a request.",
     ),
     key(
+        "limits.first_message",
+        Kind::Duration { min_ms: 1_000, max_ms: 600_000 },
+        "\"10s\"",
+        "For a client of JSON mode that needs a token, and has not brought one, to send it. Closed with 4401.",
+    ),
+    key(
+        "limits.target_bytes",
+        Kind::Size { min: 256, max: 32 << 10 },
+        "\"8KiB\"",
+        "Longest path with query: room for about fifty room names. Longer ones are answered with 414.",
+    ),
+    key(
+        "limits.header_bytes",
+        Kind::Size { min: 1 << 10, max: 32 << 10 },
+        "\"32KiB\"",
+        "Longest headers of a request, names and values together. Longer ones are answered with 431.",
+    ),
+    key(
         "limits.outbox_bytes",
         Kind::Size { min: 4 << 10, max: 1 << 30 },
         "\"1MiB\"",

@@ -104,6 +104,8 @@ impl Reader {
             first_byte: self.duration("limits.first_byte"),
             headers: self.duration("limits.headers"),
             body: self.duration("limits.body"),
+            target_bytes: self.number("limits.target_bytes"),
+            header_bytes: self.number("limits.header_bytes"),
             trusted_proxies,
             proxy_protocol,
         }

@@ -106,6 +106,7 @@ impl Reader {
                 node: self.text("node.name"),
                 heartbeat: self.duration("server.heartbeat"),
                 sse_retry: self.duration("sse.retry"),
+                first_message: self.duration("limits.first_message"),
                 outbox_bytes: self.number("limits.outbox_bytes"),
                 rooms_per_connection: self.number("limits.rooms_per_connection"),
                 connections_per_user: self.number("limits.connections_per_user"),
