@@ -95,6 +95,10 @@ pub struct ShardStats {
     pub outbox_bytes: Counter,
     /// Clients that were closed because they read too slowly.
     pub slow_consumers: Counter,
+    /// Messages of clients that were refused because they came too fast.
+    pub rate_limited: Counter,
+    /// Connections that were refused because their user had as many as it may have.
+    pub users_refused: Counter,
     /// Messages that were dropped because a client was too slow for them, by policy.
     pub dropped: [Counter; OverflowPolicy::COUNT],
     /// Clients that were closed because they showed no sign of life.

@@ -28,6 +28,9 @@ impl Close {
     /// An operator has ended the connection.
     pub const DISCONNECTED: Self = Self::fixed(4410, "disconnected by an operator");
 
+    /// The peer goes on sending too fast, whatever it is told.
+    pub const TOO_FAST: Self = Self::fixed(4429, "rate limited: too many messages in spite of errors");
+
     /// A backend service has taken the client out of its only room.
     pub const UNSUBSCRIBED: Self = Self::fixed(4403, "unsubscribed by the service");
 

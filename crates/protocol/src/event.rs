@@ -9,7 +9,7 @@ use crate::limits::EVENT_BYTES_MAX;
 pub const DEFAULT: &str = "message";
 
 /// Names that the gateway itself uses on an SSE stream. A client's message must not pass for them.
-const RESERVED: [&str; 4] = ["connected", "reset", "dropped", "goodbye"];
+const RESERVED: [&str; 5] = ["connected", "reset", "dropped", "unsubscribed", "goodbye"];
 
 /// A valid event name other than `message`; the default is the absence of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,8 @@ mod tests {
         assert_eq!(EventName::parse("a\0"), Err(EventError::Control));
         assert_eq!(EventName::parse("\u{85}"), Err(EventError::Control));
         assert_eq!(EventName::parse(&"e".repeat(101)), Err(EventError::TooLong(101)));
-        assert_eq!(EventName::parse("reset"), Err(EventError::Reserved("reset".into())));
+        for name in RESERVED {
+            assert_eq!(EventName::parse(name), Err(EventError::Reserved(name.into())));
+        }
     }
 }

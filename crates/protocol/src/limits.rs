@@ -14,6 +14,10 @@ pub const REF_BYTES_MAX: usize = 256;
 /// Longest payload of a WebSocket control frame, in bytes (RFC 6455, section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
 
+/// Most empty fragments of one message. Some libraries send one at the end; more carry nothing, and without a bound they
+/// would make a message that never ends and is never too large.
+pub const EMPTY_FRAGMENTS_MAX: u32 = 128;
+
 /// Longest reason of a close frame, in bytes: a control payload less the two bytes of the code.
 pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 

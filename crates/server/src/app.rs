@@ -12,7 +12,7 @@ use roomcast_broker_redis::RedisBroker;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
-use roomcast_session::auth::Authenticator;
+use roomcast_session::auth::{Access, Authenticator};
 use roomcast_session::{CoreShared, Settings};
 use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
 use tokio::sync::{Notify, oneshot, watch};
@@ -261,6 +261,7 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
         None => "embedded, this node only (set broker.url to connect nodes through Redis)".to_owned(),
     };
     let [s, admin_s] = [&config.tls, &config.admin_tls].map(|tls| if tls.is_some() { "s" } else { "" });
+    let (intro, bearer) = about_tokens(&config.auth.access);
     println!(
         "roomcast {} is listening\n\
          \n\
@@ -270,9 +271,23 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
          \x20 admin       http{admin_s}://{admin}/metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
-         Try it in two terminals:\n\
-         \x20 curl -N 'http{s}://{address}/sse?room=hello'\n\
-         \x20 curl -d 'hi there' http{s}://{address}/rooms/hello/messages\n",
+         {intro}Try it in two terminals:\n\
+         \x20 curl -N {bearer}'http{s}://{address}/sse?room=hello'\n\
+         \x20 curl {bearer}-d 'hi there' http{s}://{address}/rooms/hello/messages\n",
         env!("CARGO_PKG_VERSION"),
     );
+}
+
+/// Where to get a token, and how curl sends it; neither while everything is open.
+fn about_tokens(access: &Access) -> (String, &'static str) {
+    if access.is_open() {
+        return (String::new(), "");
+    }
+    let can_sign = access.keys.keys().iter().any(|key| key.signing().is_some());
+    let key = if can_sign { "" } else { " --key ALG/KID:file:PRIVATE.pem" };
+    let intro = format!(
+        "Clients need a token. With the same configuration, this prints one:\n\
+         \x20 roomcast token --sub alice --subscribe hello --publish hello{key}\n\n"
+    );
+    (intro, "-H 'Authorization: Bearer TOKEN' ")
 }

@@ -45,6 +45,17 @@ impl Session {
         }
     }
 
+    /// So many frames have come, whatever was in them. Where they come too fast, waits, so that nothing is read meanwhile:
+    /// fragments and pings make work too.
+    pub async fn pace(&self, frames: u32) {
+        let rates = self.core().settings().rates;
+        loop {
+            let taken = self.rate_limit().frames(rates, frames, Instant::now());
+            let Err(wait) = taken else { return };
+            sleep(wait.min(PAUSE_MAX)).await;
+        }
+    }
+
     /// Raw mode has no answers: a message that may not be published ends the conversation, one that
     /// cannot be published now is lost, as it would be on the network.
     async fn receive_raw(&self, text: bool, bytes: Bytes, too_fast: Option<TooFast>) -> Result<(), End> {
@@ -53,7 +64,7 @@ impl Session {
         let echo = self.echo_in(&room, None);
         let draft = Draft { room, event: None, payload: Payload::new(kind, bytes), echo };
         let result = match too_fast {
-            Some(_) => Err(too_fast_refusal()),
+            Some(_) => Err(self.too_fast()),
             None => self.publish(draft, None).await.map(drop),
         };
         let Err(refusal) = result else { return Ok(()) };
@@ -77,12 +88,19 @@ impl Session {
             }
         };
         let reference = reference.as_ref();
+        let brings_token = matches!(command, Command::Auth { .. });
         let result = match too_fast {
-            Some(_) => Err(too_fast_refusal()),
+            Some(_) => Err(self.too_fast()),
             None => self.carry_out(command, reference).await,
         };
         if let Err(refusal) = result {
             self.reply(&reply::error(refusal.code, &refusal.message, reference));
+            // One that is nobody yet has nothing to go on with.
+            let bad_token = brings_token && refusal.code == ErrorCode::Unauthorized;
+            if let Some(close) = refusal.close().filter(|_| bad_token && self.identity().is_anonymous()) {
+                self.outbox().close(close);
+                return Err(End);
+            }
         }
         self.pause(too_fast).await
     }
@@ -91,7 +109,7 @@ impl Session {
     async fn pause(&self, too_fast: Option<TooFast>) -> Result<(), End> {
         let Some(TooFast { wait, deaf }) = too_fast else { return Ok(()) };
         if deaf {
-            self.outbox().close(Close::new(4429, "rate limited: too many messages in spite of errors"));
+            self.outbox().close(Close::TOO_FAST);
             return Err(End);
         }
         sleep(wait.min(PAUSE_MAX)).await;
@@ -141,7 +159,13 @@ impl Session {
         if rate > 0 {
             let namespace = self.core().settings().namespaces.name_of(&draft.room);
             let allowed = self.rate_limit().publish(namespace, rate, Instant::now());
-            allowed.map_err(|_| too_fast_refusal())?;
+            // One that may still send elsewhere is not held back.
+            if let Err(TooFast { deaf, .. }) = allowed {
+                if deaf {
+                    self.outbox().close(Close::TOO_FAST);
+                }
+                return Err(self.too_fast());
+            }
         }
         let identity = self.identity();
         let client = Client { identity: &identity, connection: Some(self.id()) };
@@ -177,6 +201,11 @@ impl Session {
             self.exit(room);
             return Err(Refusal::unavailable());
         };
+        if membership.has_ended() {
+            self.exit(room);
+            let message = format!("a backend service has just taken this user out of {room}");
+            return Err(Refusal::new(ErrorCode::Forbidden, message));
+        }
         // Cut off before anything else, the client comes back with this.
         let id = plan.start.map(resume::dated);
         self.reply(&reply::subscribed(room, id, plan.verdict, reference));
@@ -186,8 +215,10 @@ impl Session {
         }
         Ok(())
     }
-}
 
-fn too_fast_refusal() -> Refusal {
-    Refusal::new(ErrorCode::RateLimited, "too many messages in too short a time; send more slowly")
+    fn too_fast(&self) -> Refusal {
+        self.core().stats().rate_limited.add(1);
+        let message = "too many messages in too short a time; send more slowly";
+        Refusal::new(ErrorCode::RateLimited, message)
+    }
 }

@@ -103,7 +103,7 @@ impl Core {
     }
 
     /// Whether clients need no token.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.authenticator.is_open()
     }
 

@@ -7,9 +7,19 @@ use crate::token_bucket::{Rate, TokenBucket};
 /// After a rest a connection may send at once what it may send in so many seconds.
 const BURST_S: u64 = 2;
 
-/// Messages refused one after the other before the connection is closed: a client that has not noticed by then
+/// Frames that a connection may send for each message that it may: fragments, pings. A message of 64 KiB comes in
+/// so many frames of a kilobyte.
+const FRAMES_PER_MESSAGE: u64 = 64;
+
+/// Messages that are refused, again and again, before the connection is closed. A client that has not noticed by then
 /// does not listen.
 const REFUSED_MAX: u32 = 100;
+
+/// And for how long: what a client sent before it could read the first answer is not held against it.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
+
+/// After so long without a refusal a client counts as one that has listened. Longer than it is held back at most.
+const CALM: Duration = Duration::from_secs(2);
 
 /// How fast one connection may send. 0: as fast as it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,10 +35,18 @@ pub struct Rates {
 pub(crate) struct RateLimit {
     messages: Option<TokenBucket>,
     bytes: Option<TokenBucket>,
+    frames: Option<TokenBucket>,
     /// By namespace; only of those that have a rate of their own, which are as many as the configuration lists.
     namespaces: Vec<(Box<str>, TokenBucket)>,
-    /// Messages refused one after the other.
-    refused: u32,
+    refused: Option<Refused>,
+}
+
+/// Messages that were refused without a calm in between.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    count: u32,
+    first: Instant,
+    last: Instant,
 }
 
 /// A message that came too soon.
@@ -45,7 +63,12 @@ impl RateLimit {
     pub(crate) fn message(&mut self, rates: Rates, bytes: usize, now: Instant) -> Result<(), TooFast> {
         let result = take(&mut self.messages, rates.messages, 1, now)
             .and_then(|()| take(&mut self.bytes, rates.bytes, bytes as u64, now));
-        self.judge(result)
+        self.judge(result, now)
+    }
+
+    /// So many frames have come, with or without a message in them. `Err` is how long to wait before more are read.
+    pub(crate) fn frames(&mut self, rates: Rates, frames: u32, now: Instant) -> Result<(), Duration> {
+        take(&mut self.frames, rates.messages * FRAMES_PER_MESSAGE, u64::from(frames), now)
     }
 
     /// It is to be published in this namespace, which has a rate of its own.
@@ -56,16 +79,17 @@ impl RateLimit {
             self.namespaces.len() - 1
         });
         let result = self.namespaces[place].1.take(1, per_second(rate), now);
-        self.judge(result)
+        self.judge(result, now)
     }
 
-    fn judge(&mut self, result: Result<(), Duration>) -> Result<(), TooFast> {
-        let Err(wait) = result else {
-            self.refused = 0;
-            return Ok(());
-        };
-        self.refused += 1;
-        Err(TooFast { wait, deaf: self.refused > REFUSED_MAX })
+    fn judge(&mut self, result: Result<(), Duration>, now: Instant) -> Result<(), TooFast> {
+        let Err(wait) = result else { return Ok(()) };
+        let before = self.refused.filter(|refused| now.saturating_duration_since(refused.last) < CALM);
+        let Refused { count, first, .. } = before.unwrap_or(Refused { count: 0, first: now, last: now });
+        let count = count.saturating_add(1);
+        self.refused = Some(Refused { count, first, last: now });
+        let deaf = count > REFUSED_MAX && now.saturating_duration_since(first) >= REFUSED_FOR;
+        Err(TooFast { wait, deaf })
     }
 }
 
@@ -98,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn frames_are_held_back_and_never_refused() {
+        let (start, mut limit) = (Instant::now(), RateLimit::default());
+        let rates = Rates { messages: 10, bytes: 0 };
+        assert_eq!(limit.frames(rates, 1280, start), Ok(()));
+        assert_eq!(limit.frames(rates, 64, start), Err(Duration::from_millis(100)));
+        assert_eq!(limit.frames(rates, 64, start + Duration::from_millis(100)), Ok(()));
+        assert!(limit.message(rates, 1, start).is_ok());
+        assert_eq!(limit.frames(Rates::default(), u32::MAX, start), Ok(()));
+    }
+
+    #[test]
     fn namespaces_have_rates_of_their_own() {
         let (start, mut limit) = (Instant::now(), RateLimit::default());
         assert!((0..4).all(|_| limit.publish("chat", 2, start).is_ok()));
@@ -106,13 +141,38 @@ mod tests {
         assert_eq!(limit.namespaces.len(), 2);
     }
 
+    /// Sends ten times as fast as it may, or waits as long as it is told to after each refusal; gives when it was
+    /// found out.
+    fn found_out(rest: impl Fn(u32) -> Duration, held_back: bool) -> Option<Duration> {
+        let (start, mut limit) = (Instant::now(), RateLimit::default());
+        let rates = Rates { messages: 20, bytes: 0 };
+        let mut now = start;
+        for count in 0..5000 {
+            now += rest(count);
+            match limit.message(rates, 10, now) {
+                Err(TooFast { deaf: true, .. }) => return Some(now - start),
+                Err(TooFast { wait, .. }) if held_back => now += wait,
+                _ => {}
+            }
+        }
+        None
+    }
+
     #[test]
     fn who_never_listens_is_found_out() {
-        let (start, mut limit) = (Instant::now(), RateLimit::default());
-        let rates = Rates { messages: 1, bytes: 0 };
-        let results: Vec<_> = (0..200).map(|_| limit.message(rates, 10, start)).collect();
-        assert!(results[..2].iter().all(Result::is_ok));
-        assert!(results[2..102].iter().all(|result| result.is_err_and(|error| !error.deaf)));
-        assert!(results[102..].iter().all(|result| result.is_err_and(|error| error.deaf)));
+        let fast = |_| Duration::from_millis(5);
+        let limits = REFUSED_FOR..REFUSED_FOR + 2 * CALM;
+        assert!(found_out(fast, false).is_some_and(|after| limits.contains(&after)));
+        // Also where it is held back, and every other message is let through.
+        assert!(found_out(|_| Duration::ZERO, true).is_some_and(|after| limits.contains(&after)));
+    }
+
+    #[test]
+    fn who_slows_down_is_not() {
+        // As many at once as one likes, with some rest now and then.
+        let batches = |count| if count % 200 == 0 { CALM } else { Duration::ZERO };
+        assert_eq!(found_out(batches, true), None);
+        assert_eq!(found_out(|_| Duration::ZERO, false), None, "it has had no time to notice");
+        assert_eq!(found_out(|_| Duration::from_millis(50), false), None);
     }
 }

@@ -155,6 +155,10 @@ impl Session {
     /// Joins the rooms that the request named, before anything is answered. Their messages are held
     /// until [`greet`](Self::greet).
     async fn join(&self, rooms: &[Room]) -> Result<(), Refusal> {
+        // All or none: a refused request has not made the broker subscribe to half of its rooms.
+        for (count, room) in rooms.iter().enumerate() {
+            rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
+        }
         for room in rooms {
             self.enter(room)?;
         }
@@ -176,6 +180,9 @@ impl Session {
             plans
         };
         let plans = timeout(CONFIRMATION_LIMIT, planning).await.map_err(|_| Refusal::unavailable())?;
+        // Nothing is promised of a room that a backend has taken the client out of meanwhile.
+        let there = plans.into_iter().filter(|(membership, _)| !membership.has_ended());
+        let plans: Vec<_> = there.collect();
         self.pulse.greeted();
         let settings = self.core.settings();
         match self.form {
@@ -247,6 +254,7 @@ impl Session {
 
     /// Becomes a member.
     pub(crate) fn enter(&self, room: &Room) -> Result<Rc<Membership>, Refusal> {
+        self.joined.borrow_mut().retain(|joined| !joined.membership.has_ended());
         let count = self.joined.borrow().len();
         rules::may_subscribe(&self.core.settings(), &self.identity(), room, count)?;
         let shard = self.core.shard();
@@ -291,7 +299,9 @@ impl Session {
 
     /// The rooms that the client is in.
     pub(crate) fn rooms(&self) -> Vec<Room> {
-        self.joined.borrow().iter().map(|joined| joined.membership.room().clone()).collect()
+        let all = self.joined.borrow();
+        let there = all.iter().filter(|joined| !joined.membership.has_ended());
+        there.map(|joined| joined.membership.room().clone()).collect()
     }
 
     pub(crate) fn first_room(&self) -> Option<Room> {

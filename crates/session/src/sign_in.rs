@@ -21,7 +21,8 @@ impl Session {
         let user = identity.user.as_ref();
         if user != self.identity().user.as_ref() || self.signed_in().is_none() {
             let max = self.core().settings().connections_per_user;
-            let counted = user.map(|user| self.core().users().count(user, max).ok_or_else(|| too_many(max)));
+            let counted =
+                user.map(|user| self.core().users().count(user, max).ok_or_else(|| self.too_many(max)));
             let counted = counted.transpose()?;
             let known = user.map(|user| self.core().shard().sign_in(user, self.id(), self.outbox()));
             *self.signed_in() = known.zip(counted);
@@ -34,6 +35,12 @@ impl Session {
         self.set_identity(identity);
         self.core().ends(self.pulse(), end, close);
         Ok(())
+    }
+
+    fn too_many(&self, max: usize) -> Refusal {
+        self.core().stats().users_refused.add(1);
+        let message = format!("a user may have {max} connections at most; close one first");
+        Refusal::new(ErrorCode::RateLimited, message)
     }
 
     /// How long the client may stay with the token that it has; none: for ever.
@@ -60,17 +67,7 @@ impl Session {
 
     /// A token has come, the first or a fresh one.
     pub(crate) async fn auth(&self, token: &str, reference: Option<&Ref>) -> Result<(), Refusal> {
-        let identity = match self.core().admit(Some(token)).await {
-            Ok(identity) => identity,
-            Err(refusal) => {
-                // One that is nobody yet has nothing to go on with.
-                if refusal.code == ErrorCode::Unauthorized && self.identity().is_anonymous() {
-                    let close = refusal.close();
-                    close.into_iter().for_each(|close| self.outbox().close(close));
-                }
-                return Err(refusal);
-            }
-        };
+        let identity = self.core().admit(Some(token)).await?;
         let before = self.identity().user.clone();
         if before.is_some() && before != identity.user {
             let message = "the token is another user's; open another connection for it";
@@ -108,8 +105,3 @@ impl Session {
 
 /// A time that never comes, yet can be added to now.
 const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-fn too_many(max: usize) -> Refusal {
-    let message = format!("a user may have {max} connections at most; close one first");
-    Refusal::new(ErrorCode::RateLimited, message)
-}

@@ -31,8 +31,10 @@ use crate::acceptor::Accepted;
 use crate::client::Client;
 use crate::gate::{Gate, GateSettings};
 use crate::held::Held;
+use crate::http2_pace::Http2Pace;
 use crate::limits::{
-    HEAD_BYTES_MAX, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
+    HEAD_BYTES_MAX, HEADERS_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
+    HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
 use crate::refusal::Refused;
 use crate::tls::Tls;
@@ -252,8 +254,10 @@ where
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
+        .max_pending_accept_reset_streams(HTTP2_RESETS_BY_PEER_MAX)
+        .max_local_error_reset_streams(HTTP2_RESETS_BY_US_MAX)
         .enable_connect_protocol()
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Http2Pace::new(stream)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         result = &mut connection => return Ok(result?),

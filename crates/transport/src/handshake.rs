@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol;
 use hyper::header::{
     HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -52,6 +52,10 @@ fn accept_http1(request: &mut Request<Incoming>) -> Result<Response<Body>, Probl
     }
     check_version(request.headers())?;
     check_key(request.headers())?;
+    if !request.body().is_end_stream() {
+        // Whether what follows is this body or the first frame, two servers could see differently.
+        return Err(Problem::bad_request("a WebSocket handshake must not have a body"));
+    }
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|error| Problem::bad_request(format!("not a WebSocket handshake: {error}")))?;
     Ok(response.map(|_| Body::Full(None)))

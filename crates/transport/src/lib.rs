@@ -17,6 +17,7 @@ mod gate;
 mod handshake;
 mod held;
 mod history;
+mod http2_pace;
 mod limits;
 mod origin;
 mod poll;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roomcast_session::Rate;
+
 /// What is still read of a body that is too large, in bytes, so that its sender gets to see the answer.
 pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -21,6 +23,20 @@ pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// load balancer that multiplexes its clients needs many.
 pub(crate) const HTTP2_STREAMS_MAX: u32 = 1000;
 
+/// Small frames that one HTTP/2 connection may send: beyond what a proxy needs that multiplexes thousands of requests a
+/// second, and little enough that they do not keep a core busy.
+pub(crate) const HTTP2_FRAMES: Rate = Rate { per_second: 10_000, burst: 10_000 };
+
+/// Small frames after which the other connections of the core have their turn.
+pub(crate) const HTTP2_FRAMES_PER_TURN: u64 = 64;
+
+/// Streams of one HTTP/2 connection that its client has reset before they were looked at (CVE-2023-44487). More end the
+/// connection with ENHANCE_YOUR_CALM.
+pub(crate) const HTTP2_RESETS_BY_PEER_MAX: usize = 20;
+
+/// Streams of one HTTP/2 connection that the server had to reset, because of what its client did; likewise.
+pub(crate) const HTTP2_RESETS_BY_US_MAX: usize = 100;
+
 /// What one HTTP/2 stream may hold in its send buffer, in bytes; the rest waits in its outbox,
 /// whose bound is the one that decides.
 pub(crate) const HTTP2_SEND_BYTES_MAX: usize = 32 * 1024;
@@ -34,6 +50,10 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// From the server's close frame to the peer's, and for whatever is still to be written.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What is still read from a WebSocket after our close frame, in bytes, in search of the peer's: what a client
+/// may have had on its way. One that goes on sending is cut off.
+pub(crate) const LATE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connections that wait for a core to take them.
 pub(crate) const ACCEPTED_MAX: usize = 1024;

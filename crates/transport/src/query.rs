@@ -1,5 +1,6 @@
 //! Query parameters of the streams, the same for each.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use hyper::Uri;
@@ -33,12 +34,13 @@ impl Query {
     /// Reads the parameters. Unknown ones are left alone: clients add their own against caches.
     pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
         let mut query = Self::default();
+        let mut known = HashSet::new();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "room" => {
                     let room =
                         Room::parse(&value).map_err(|error| Problem::bad_request(error.to_string()))?;
-                    if !query.rooms.contains(&room) {
+                    if known.insert(room.clone()) {
                         query.rooms.push(room);
                     }
                 }

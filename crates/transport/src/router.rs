@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_protocol::Room;
@@ -28,6 +28,16 @@ roomcast is running. Open a stream, then publish to it:
 In a browser: new EventSource('/sse?room=hello') or new WebSocket('ws://HOST/ws?room=hello')
 ";
 
+/// The same where clients need a token.
+const WELCOME_WITH_TOKEN: &str = "\
+roomcast is running. With a token (docs/tokens.md) open a stream, then publish to it:
+
+  curl -N -H 'Authorization: Bearer TOKEN' 'HOST/sse?room=hello'
+  curl -H 'Authorization: Bearer TOKEN' -d 'hi there' HOST/rooms/hello/messages
+
+In a browser: new EventSource('/sse?room=hello&token=TOKEN') or new WebSocket('ws://HOST/ws?room=hello&token=TOKEN')
+";
+
 /// Answers one request; never fails.
 pub(crate) async fn answer(
     request: Request<Incoming>,
@@ -35,6 +45,9 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let page = request.headers().get(ORIGIN).cloned();
     let preflight = origin::is_preflight(&request);
+    let headers = request.headers();
+    let ambiguous = headers.contains_key(TRANSFER_ENCODING)
+        || headers.contains_key(UPGRADE) && !request.body().is_end_stream();
     let mut response = if preflight {
         let mut response = Response::new(Body::Full(None));
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -43,6 +56,11 @@ pub(crate) async fn answer(
         checked(request, &context).await.unwrap_or_else(Problem::into_response)
     };
     origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
+    if ambiguous {
+        // Where this request ends a proxy may see in another way: by a Content-Length besides the coding, which is not
+        // shown to us, or by the upgrade. What follows is not taken for a request (RFC 9112, section 6.1).
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 
@@ -96,7 +114,7 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
         "/sse" if method == Method::GET => sse::open(&request, context).await,
         "/poll" if method == Method::GET => poll::answer(&request, context).await,
         "/ws" | "/sse" | "/poll" => Err(Problem::method_not_allowed("GET")),
-        "/" if method == Method::GET => Ok(welcome(&request)),
+        "/" if method == Method::GET => Ok(welcome(&request, context.core.is_open())),
         "/" => Err(Problem::method_not_allowed("GET")),
         path => match room_resource(path)? {
             Some((room, "messages")) if method == Method::POST => {
@@ -132,14 +150,15 @@ pub(crate) fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem>
     Ok(Some((room, resource)))
 }
 
-fn welcome(request: &Request<Incoming>) -> Response<Body> {
+fn welcome(request: &Request<Incoming>, is_open: bool) -> Response<Body> {
+    let text = if is_open { WELCOME } else { WELCOME_WITH_TOKEN };
     let host = request
         .uri()
         .authority()
         .map(ToString::to_string)
         .or_else(|| Some(request.headers().get("host")?.to_str().ok()?.to_owned()))
         .unwrap_or_else(|| "localhost".to_owned());
-    let mut response = Response::new(Body::from(Bytes::from(WELCOME.replace("HOST", &host))));
+    let mut response = Response::new(Body::from(Bytes::from(text.replace("HOST", &host))));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::close::may_be_received;
-use crate::limits::CONTROL_BYTES_MAX;
+use crate::limits::{CONTROL_BYTES_MAX, EMPTY_FRAGMENTS_MAX};
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ const fn protocol(reason: &'static str) -> ReadError {
 const NOT_UTF8: ReadError = ReadError { code: 1007, reason: "text is not UTF-8" };
 const TOO_LARGE: ReadError = ReadError { code: 1009, reason: "message is larger than this server takes" };
 
+const TOO_MANY_EMPTY: ReadError = ReadError { code: 1009, reason: "message has too many empty fragments" };
+
 /// The reader of one connection.
 #[derive(Debug)]
 pub struct FrameReader {
@@ -50,6 +52,8 @@ pub struct FrameReader {
     frame: Option<Frame>,
     /// The message that is not complete; absent while none is.
     message: Option<Box<Message>>,
+    /// Frame heads read since somebody asked.
+    frames: u32,
     closed: bool,
 }
 
@@ -86,12 +90,25 @@ struct Message {
     data: Vec<u8>,
     /// How much of `data` is known to be whole UTF-8 characters.
     checked: usize,
+    empty_fragments: u32,
 }
 
 impl FrameReader {
     /// A reader that takes messages of up to `message_bytes_max` bytes, all fragments together.
     pub fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, head: Head::default(), frame: None, message: None, closed: false }
+        Self {
+            message_bytes_max,
+            head: Head::default(),
+            frame: None,
+            message: None,
+            frames: 0,
+            closed: false,
+        }
+    }
+
+    /// How many frames have begun since the last call: work, also where no message has come of it.
+    pub fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
     }
 
     /// Takes from the front of `input` until there is something whole, and gives that; `None` when
@@ -117,6 +134,7 @@ impl FrameReader {
         loop {
             let Some(frame) = &mut self.frame else {
                 let Some(frame) = self.head.read(input)? else { return Ok(None) };
+                self.frames = self.frames.saturating_add(1);
                 self.check_order(&frame)?;
                 self.frame = Some(frame);
                 continue;
@@ -153,17 +171,24 @@ impl FrameReader {
         if frame.opcode.is_control() {
             return Ok(());
         }
-        let so_far = match (&self.message, frame.opcode) {
+        let so_far = match (&mut self.message, frame.opcode) {
             (None, Opcode::Continuation) => {
                 return Err(protocol("continuation without a message to continue"));
             }
             (Some(_), Opcode::Text | Opcode::Binary) => {
                 return Err(protocol("new message inside of a fragmented one"));
             }
-            (Some(message), _) => message.data.len(),
+            (Some(message), _) => {
+                message.empty_fragments += u32::from(frame.remaining == 0);
+                if message.empty_fragments > EMPTY_FRAGMENTS_MAX {
+                    return Err(TOO_MANY_EMPTY);
+                }
+                message.data.len()
+            }
             (None, opcode) => {
-                self.message =
-                    Some(Box::new(Message { text: opcode == Opcode::Text, data: Vec::new(), checked: 0 }));
+                let text = opcode == Opcode::Text;
+                let message = Message { text, data: Vec::new(), checked: 0, empty_fragments: 0 };
+                self.message = Some(Box::new(message));
                 0
             }
         };

@@ -57,6 +57,24 @@ fn text(s: &str) -> Incoming {
 }
 
 #[test]
+fn a_message_has_so_many_empty_fragments() {
+    let empty = frame(0x00, b"").repeat(EMPTY_FRAGMENTS_MAX as usize);
+    let message = |middle: &[&[u8]]| [&frame(0x01, b"a")[..], &middle.concat(), &frame(0x80, b"b")].concat();
+    assert_eq!(read(&message(&[&empty])), Ok(vec![text("ab")]));
+    assert_eq!(read(&message(&[&empty, &frame(0x00, b"")])), Err(TOO_MANY_EMPTY));
+    assert_eq!(read(&message(&[&empty]).repeat(2)), Ok(vec![text("ab"); 2]));
+}
+
+#[test]
+fn frames_are_counted_whether_they_end_a_message_or_not() {
+    let mut reader = FrameReader::new(LIMIT);
+    let mut bytes = [frame(0x01, b"a"), frame(0x89, b"p"), frame(0x80, b"b"), frame(0x81, b"c")].concat();
+    let mut input = bytes.as_mut_slice();
+    while reader.read(&mut input).unwrap().is_some() {}
+    assert_eq!((reader.take_frames(), reader.take_frames()), (4, 0));
+}
+
+#[test]
 fn messages() {
     let fragments = [frame(0x01, b"a"), frame(0x89, b"p"), frame(0x00, b""), frame(0x80, b"b")].concat();
     let cases: Vec<(Vec<u8>, Vec<Incoming>)> = vec![

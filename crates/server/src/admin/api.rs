@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, PAGE_MESSAGES_MAX};
@@ -97,11 +97,12 @@ impl Api {
     }
 
     fn check_key(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Problem> {
-        let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if may_ask(peer.ip(), given, &self.key) {
+        let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or(""));
+        let is_here = peer.ip().to_canonical().is_loopback() && !is_of_a_page(header(HOST), header(ORIGIN));
+        if is_here || has_key(header(AUTHORIZATION), &self.key) {
             return Ok(());
         }
-        let detail = "send Authorization: Bearer with the admin.key of the configuration, or ask from the node's own machine";
+        let detail = "send Authorization: Bearer with the admin.key of the configuration, or ask from the node's own machine: as localhost or by an address, and not from a page";
         Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
     }
 
@@ -231,11 +232,18 @@ impl Api {
     }
 }
 
-/// This machine is trusted; others need the key.
-fn may_ask(peer: IpAddr, authorization: Option<&str>, key: &str) -> bool {
-    if peer.to_canonical().is_loopback() {
-        return true;
-    }
+/// Whether a page in a browser on this machine may have made the request: one of another origin, or one whose name was
+/// made to lead here (DNS rebinding). What the machine's users open is not trusted as they are.
+fn is_of_a_page(host: Option<&str>, origin: Option<&str>) -> bool {
+    let name = host.map_or("localhost", |host| match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    });
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    origin.is_some() || !(name.eq_ignore_ascii_case("localhost") || address.is_ok())
+}
+
+fn has_key(authorization: Option<&str>, key: &str) -> bool {
     let given = authorization.and_then(|value| value.strip_prefix("Bearer "));
     !key.is_empty() && given.is_some_and(|given| is_same(given.as_bytes(), key.as_bytes()))
 }
@@ -294,23 +302,39 @@ mod tests {
     #[test]
     fn other_machines_need_the_key() {
         let cases = [
-            ("127.0.0.1", None, "", true),
-            ("::1", None, "secret", true),
-            ("::ffff:127.0.0.1", None, "secret", true),
-            ("10.0.0.1", None, "", false),
-            ("10.0.0.1", Some("Bearer "), "", false),
-            ("10.0.0.1", Some("Bearer secret"), "secret", true),
-            ("10.0.0.1", Some("Bearer secre"), "secret", false),
-            ("10.0.0.1", Some("secret"), "secret", false),
-            ("2001:db8::1", Some("Bearer wrong!"), "secret", false),
+            (None, "", false),
+            (None, "secret", false),
+            (Some("Bearer "), "", false),
+            (Some("Bearer secret"), "secret", true),
+            (Some("Bearer secre"), "secret", false),
+            (Some("secret"), "secret", false),
+            (Some("Bearer wrong!"), "secret", false),
         ];
-        for (peer, authorization, key, expected) in cases {
-            assert_eq!(
-                may_ask(peer.parse().unwrap(), authorization, key),
-                expected,
-                "{peer} {authorization:?}"
-            );
+        for (authorization, key, expected) in cases {
+            assert_eq!(has_key(authorization, key), expected, "{authorization:?}");
         }
+    }
+
+    #[test]
+    fn pages_are_told_from_programs() {
+        for host in [
+            "localhost:9090",
+            "LOCALHOST",
+            "127.0.0.1:9090",
+            "127.0.0.1",
+            "[::1]:9090",
+            "[::1]",
+            "10.0.0.1:1",
+        ] {
+            assert!(!is_of_a_page(Some(host), None), "{host}");
+            assert!(is_of_a_page(Some(host), Some("http://localhost:9090")), "{host}");
+        }
+        for host in
+            ["evil.example", "evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example", ""]
+        {
+            assert!(is_of_a_page(Some(host), None), "{host}");
+        }
+        assert!(!is_of_a_page(None, None));
     }
 
     #[test]

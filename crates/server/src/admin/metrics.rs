@@ -101,6 +101,16 @@ impl Node {
                 "Clients that were closed because they showed no sign of life.",
                 one(self.sum(|shard| &shard.silent_peers)),
             ),
+            counter(
+                "roomcast_rate_limited_total",
+                "Messages of clients that were refused because they came too fast.",
+                one(self.sum(|shard| &shard.rate_limited)),
+            ),
+            counter(
+                "roomcast_user_connections_refused_total",
+                "Connections that were refused because their user had as many as it may have.",
+                one(self.sum(|shard| &shard.users_refused)),
+            ),
             gauge(
                 "roomcast_rooms",
                 "Rooms with members, added up over the cores.",

@@ -10,8 +10,10 @@ use roomcast_protocol::Close;
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::{FrameReader, Incoming, ReadError};
 use roomcast_session::{Entry, Session};
+use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 
-use crate::limits::READ_BYTES;
+use crate::limits::{LATE_BYTES_MAX, READ_BYTES};
 use crate::socket::Socket;
 
 thread_local! {
@@ -51,6 +53,8 @@ pub(super) async fn read_loop(
             if let Some(end) = take(frame, session).await {
                 return end;
             }
+            // One that sends much at once lets the others of its core have their turn.
+            consume_budget().await;
         }
         if let Some(ReadError { code, reason }) = read.error {
             session.outbox().close(Close::new(code, reason));
@@ -59,6 +63,7 @@ pub(super) async fn read_loop(
         if read.end {
             return PeerEnd::Gone;
         }
+        session.pace(reader.take_frames()).await;
         read = match next(socket, reader).await {
             Ok(read) => read,
             Err(_) => return PeerEnd::Gone,
@@ -67,14 +72,15 @@ pub(super) async fn read_loop(
     }
 }
 
-/// Reads and forgets, until the peer's close frame or the end.
+/// Reads and forgets, until the peer's close frame, the end, or more than was on its way.
 pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
-    loop {
+    for _ in 0..LATE_BYTES_MAX / READ_BYTES {
         match next(socket, reader).await {
             Ok(Read { frames, end: false, .. })
                 if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) => {}
             _ => return,
         }
+        yield_now().await;
     }
 }
 
