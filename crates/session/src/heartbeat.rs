@@ -118,6 +118,11 @@ impl Pulse {
 
     fn beat(&self) -> Beat {
         if self.outbox.is_closing() {
+            // What a peer does not take in all the time that a silent one is given, it does not get.
+            self.silent.set(self.silent.get().saturating_add(1));
+            if self.silent.get() > SILENT_HEARTBEATS_MAX {
+                self.outbox.abort(Close::SILENT);
+            }
             return Beat::Closing;
         }
         // An SSE client cannot answer; that it takes what is written is all that can be seen.
@@ -266,6 +271,19 @@ mod tests {
         pulse.seen();
         assert_eq!(beats(&mut wheel, 4), [Beat::Pinged, Beat::Pinged, Beat::Silent, Beat::Closing]);
         assert_eq!(pulse.outbox.closing(), Some(Close::SILENT));
+    }
+
+    #[test]
+    fn nothing_is_kept_for_long_for_who_was_told_to_go() {
+        let mut wheel = Wheel::new(Duration::from_secs(1));
+        let pulse = pulse(WireForm::Sse);
+        wheel.add(&pulse);
+        pulse.outbox.push(Entry::Reply(Bytes::from_static(b"waits"))).unwrap();
+        pulse.disconnect();
+        assert_eq!(beats(&mut wheel, 2), [Beat::Closing, Beat::Closing]);
+        assert_eq!((pulse.queued_bytes() > 0, pulse.outbox.closing()), (true, None));
+        assert_eq!(beats(&mut wheel, 1), [Beat::Closing]);
+        assert_eq!((pulse.queued_bytes(), pulse.outbox.closing()), (0, Some(Close::DISCONNECTED)));
     }
 
     #[test]

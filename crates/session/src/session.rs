@@ -346,3 +346,7 @@ impl Drop for Session {
         self.core.stats().connections[self.form as usize].sub(1);
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
