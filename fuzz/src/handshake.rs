@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use roomcast_transport::fuzzing::{HEAD_BYTES_MAX, HEADERS_MAX, handshake, query};
@@ -99,15 +100,20 @@ fn answer(request: &mut Request<Incoming>) -> Response<Full<Bytes>> {
 }
 
 /// Section 4.2.1, by its items: HTTP/1.1 (1), `Upgrade: websocket` (3), `Connection: Upgrade` (4), a key of sixteen
-/// bytes (5), version 13 (6).
+/// bytes (5), version 13 (6); the last two once each (11.3.1, 11.3.5).
 fn fulfils_the_standard(request: &Request<Incoming>) -> bool {
     let headers = request.headers();
-    let key = headers.get("sec-websocket-key").and_then(|key| STANDARD.decode(key).ok());
+    let key = only(headers, "sec-websocket-key").and_then(|key| STANDARD.decode(key).ok());
     request.version() == Version::HTTP_11
         && has_token(headers, "upgrade", "websocket")
         && has_token(headers, "connection", "upgrade")
         && key.is_some_and(|key| key.len() == 16)
-        && headers.get("sec-websocket-version").is_some_and(|version| version == "13")
+        && only(headers, "sec-websocket-version").is_some_and(|version| version == "13")
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
