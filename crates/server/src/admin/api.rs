@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, PAGE_MESSAGES_MAX};
@@ -98,7 +98,8 @@ impl Api {
 
     fn check_key(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Problem> {
         let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if may_ask(peer.ip(), given, &self.key) {
+        let of_page = request.headers().contains_key(ORIGIN);
+        if may_ask(peer.ip(), of_page, given, &self.key) {
             return Ok(());
         }
         let detail = "send Authorization: Bearer with the admin.key of the configuration, or ask from the node's own machine";
@@ -231,9 +232,10 @@ impl Api {
     }
 }
 
-/// This machine is trusted; others need the key.
-fn may_ask(peer: IpAddr, authorization: Option<&str>, key: &str) -> bool {
-    if peer.to_canonical().is_loopback() {
+/// This machine is trusted; others need the key, and so do pages in a browser on this machine, which may be anybody's:
+/// a browser names their origin with everything that changes something.
+fn may_ask(peer: IpAddr, of_page: bool, authorization: Option<&str>, key: &str) -> bool {
+    if peer.to_canonical().is_loopback() && !of_page {
         return true;
     }
     let given = authorization.and_then(|value| value.strip_prefix("Bearer "));
@@ -306,11 +308,14 @@ mod tests {
         ];
         for (peer, authorization, key, expected) in cases {
             assert_eq!(
-                may_ask(peer.parse().unwrap(), authorization, key),
+                may_ask(peer.parse().unwrap(), false, authorization, key),
                 expected,
                 "{peer} {authorization:?}"
             );
         }
+        let here: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(!may_ask(here, true, None, "") && !may_ask(here, true, None, "secret"));
+        assert!(may_ask(here, true, Some("Bearer secret"), "secret"));
     }
 
     #[test]
