@@ -20,14 +20,20 @@ macro_rules! targets {
 targets! {
     command;
     configuration;
+    control;
     cursor;
     envelope;
+    forwarded_for;
     frame_reader;
+    grants;
     handshake;
+    origin;
     presence_event;
+    proxy_header;
     resp;
     room;
     sse;
+    token;
 }
 
 /// Splits `data` behind its first `N` bytes, which say how to use the rest. Missing ones are zero.

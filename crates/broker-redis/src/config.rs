@@ -1,6 +1,5 @@
 //! Where Redis is, how to be let in, and how long to wait for it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 
+use crate::files;
 use crate::tls::RedisTlsFiles;
 
 /// How to reach Redis.
@@ -94,7 +94,7 @@ impl RedisConfig {
     pub(crate) fn login(&self) -> Result<RedisConnectionInfo, ConfigError> {
         let login = self.info.redis_settings().clone();
         let Some(path) = &self.password_file else { return Ok(login) };
-        let text = fs::read_to_string(path)
+        let text = files::read_text(path)
             .map_err(|error| ConfigError::Password(path.display().to_string(), error.to_string()))?;
         Ok(login.set_password(text.lines().next().unwrap_or_default()))
     }
@@ -113,6 +113,8 @@ impl RedisConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parse(url: &str) -> Result<RedisConfig, ConfigError> {

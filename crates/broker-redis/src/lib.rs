@@ -15,6 +15,7 @@ mod channels;
 mod commands;
 mod config;
 mod envelope;
+mod files;
 mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

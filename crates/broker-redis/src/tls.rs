@@ -1,6 +1,5 @@
 //! TLS to Redis: whom to trust, and what to show.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::config::ConfigError;
+use crate::files;
 
 /// PEM files for `rediss://`. They are read again for every connection, so that renewed ones need nothing
 /// else. The server's certificate and its name are always verified.
@@ -35,7 +35,7 @@ impl RedisTlsFiles {
             return Ok(builder.with_no_client_auth());
         };
         let chain = read_certificates(certificate)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+        let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| unreadable(key, &error))?;
         builder.with_client_auth_cert(chain, private).map_err(|error| {
             let (certificate, key) = (certificate.display(), key.display());
             ConfigError::Tls(format!("{certificate} and {key} cannot be used together: {error}"))
@@ -64,7 +64,6 @@ impl RedisTlsFiles {
 
     /// The same for connections that the `redis` crate makes.
     pub(crate) fn redis_certificates(&self) -> Result<TlsCertificates, ConfigError> {
-        let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path, &error));
         let identity = |(certificate, key): &(PathBuf, PathBuf)| {
             Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
         };
@@ -75,9 +74,13 @@ impl RedisTlsFiles {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    files::read(path).map_err(|error| unreadable(path, &error))
+}
+
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<_, _>>()
         .map_err(|error| unreadable(path, &error))?;
     if certificates.is_empty() {
         return Err(ConfigError::Tls(format!("{} has no certificate in it; it must be PEM", path.display())));

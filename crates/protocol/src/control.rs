@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::Room;
 
@@ -33,11 +34,34 @@ pub enum Control {
 )]
 pub struct NotControl(String);
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum Written {
-    Disconnect { user: String },
-    Unsubscribe { user: String, room: String },
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Written<'a> {
+    Disconnect { user: &'a str },
+    Unsubscribe { user: &'a str, room: &'a str },
+}
+
+/// The object is looked at before it is read: Serde would take a list for its members in order.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Told<'a> {
+    #[serde(borrow)]
+    Disconnect(&'a RawValue),
+    #[serde(borrow)]
+    Unsubscribe(&'a RawValue),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserInRoom {
+    user: String,
+    room: String,
 }
 
 impl Control {
@@ -47,8 +71,9 @@ impl Control {
             return Err(NotControl(format!("more than {CONTROL_BYTES_MAX} bytes")));
         }
         match serde_json::from_slice(bytes).map_err(|error| NotControl(error.to_string()))? {
-            Written::Disconnect { user } => Ok(Self::Disconnect { user: user.into() }),
-            Written::Unsubscribe { user, room } => {
+            Told::Disconnect(about) => Ok(Self::Disconnect { user: object::<User>(about)?.user.into() }),
+            Told::Unsubscribe(about) => {
+                let UserInRoom { user, room } = object(about)?;
                 let room = Room::parse(&room).map_err(|error| NotControl(error.to_string()))?;
                 Ok(Self::Unsubscribe { user: user.into(), room })
             }
@@ -58,13 +83,18 @@ impl Control {
     /// The reverse of [`parse`](Self::parse).
     pub fn to_json(&self) -> String {
         let written = match self {
-            Self::Disconnect { user } => Written::Disconnect { user: user.to_string() },
-            Self::Unsubscribe { user, room } => {
-                Written::Unsubscribe { user: user.to_string(), room: room.to_string() }
-            }
+            Self::Disconnect { user } => Written::Disconnect { user },
+            Self::Unsubscribe { user, room } => Written::Unsubscribe { user, room: room.as_str() },
         };
         serde_json::to_string(&written).expect("plain texts always serialise")
     }
+}
+
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, NotControl> {
+    if !raw.get().starts_with('{') {
+        return Err(NotControl("an object has to say who is meant".to_owned()));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| NotControl(error.to_string()))
 }
 
 #[cfg(test)]
@@ -95,6 +125,8 @@ mod tests {
             "{}",
             r#"{"disconnect":{}}"#,
             r#"{"disconnect":{"user":1}}"#,
+            r#"{"disconnect":["a"]}"#,
+            r#"{"unsubscribe":["a","b"]}"#,
             r#"{"disconnect":{"user":"a","all":true}}"#,
             r#"{"unsubscribe":{"user":"a","room":"a b"}}"#,
             r#"{"drain":{"user":"a"}}"#,

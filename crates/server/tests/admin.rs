@@ -17,6 +17,21 @@ fn post(node: &Node, target: &str, body: &str) -> Response {
     request(node.admin_port(), "POST", target, &[], body.as_bytes()).unwrap()
 }
 
+/// Any page that an operator has open can send this to the operator's own machine.
+#[test]
+fn pages_in_a_browser_on_this_machine_need_the_key() {
+    let node = Node::start(BINARY, &["--set", "admin.key=secret"]).unwrap();
+    let body = br#"{"rooms":["a"],"data":1}"#;
+    let publish = |headers: &[(&str, &str)]| {
+        request(node.admin_port(), "POST", "/api/publish", headers, body).unwrap().status
+    };
+    let page = ("Origin", "https://evil.example");
+    assert_eq!(publish(&[page]), 401);
+    assert_eq!(publish(&[page, ("Authorization", "Bearer secret")]), publish(&[]));
+    assert_eq!(request(node.admin_port(), "POST", "/drain", &[page], b"").unwrap().status, 401);
+    assert!(node.is_ready(), "nobody is sent away");
+}
+
 #[test]
 fn everything_in_the_description_is_there_and_nothing_else() {
     let node = Node::start(BINARY, &[]).unwrap();

@@ -98,6 +98,9 @@ fn handshakes_are_checked() {
     let version = "Sec-WebSocket-Version: 13\r\n";
     check(&handshake(&format!("{upgrade}{version}")), 400, "Sec-WebSocket-Key");
     check(&handshake(&format!("{upgrade}{version}Sec-WebSocket-Key: short\r\n")), 400, "16 random bytes");
+    for twice in [format!("{key}{key}{version}"), format!("{key}{version}{version}")] {
+        check(&handshake(&format!("{upgrade}{twice}")), 400, "more than once");
+    }
     let old = handshake(&format!("{upgrade}{key}Sec-WebSocket-Version: 8\r\n"));
     check(&old, 426, "Sec-WebSocket-Version: 13");
     assert_eq!(old.header("sec-websocket-version"), Some("13"));

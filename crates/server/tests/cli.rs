@@ -21,7 +21,7 @@ fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(BINARY)
         .args(arguments)
         .envs(environment.iter().copied())
-        .current_dir(folder)
+        .current_dir(&*folder)
         .stdin(Stdio::null())
         .output()
         .unwrap()

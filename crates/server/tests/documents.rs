@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use xtask::process::http_get;
@@ -43,6 +43,79 @@ fn every_metric_is_documented_and_every_documented_one_exists() {
     for name in &exposed {
         assert!(scrape.contains(&format!("# HELP {name} ")), "{name} has a help text");
     }
+}
+
+/// The rows of the table in a document whose head begins with this word, cell by cell, without the marks of code.
+fn table(name: &str, head: &str) -> Vec<Vec<String>> {
+    let text = document(name);
+    let begin = text.find(&format!("\n| {head} |")).unwrap_or_else(|| panic!("{name} has a table of {head}"));
+    let rows = text[begin + 1..].lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect()
+}
+
+/// Every setting and its default, as `roomcast config default` prints them.
+fn defaults() -> BTreeMap<String, toml::Value> {
+    let output = Command::new(BINARY).args(["config", "default"]).output().unwrap();
+    let mut waiting: Vec<(String, toml::Value)> =
+        String::from_utf8(output.stdout).unwrap().parse::<toml::Table>().unwrap().into_iter().collect();
+    let mut settings = BTreeMap::new();
+    while let Some((path, value)) = waiting.pop() {
+        match value {
+            toml::Value::Table(table) => {
+                waiting.extend(table.into_iter().map(|(name, value)| (format!("{path}.{name}"), value)));
+            }
+            value => drop(settings.insert(path, value)),
+        }
+    }
+    settings
+}
+
+#[test]
+fn the_defaults_that_security_rests_on_are_documented_as_they_are() {
+    let defaults = defaults();
+    let mut documented = BTreeSet::new();
+    for row in table("docs/security.md", "setting | default | why") {
+        let [setting, default, why] = &row[..] else { panic!("{row:?}") };
+        let stated: toml::Table = format!("value = {default}").parse().unwrap();
+        assert_eq!(defaults.get(setting), Some(&stated["value"]), "{setting}");
+        assert!(
+            !why.is_empty() && documented.insert(setting.clone()),
+            "{setting} is there once, with a reason"
+        );
+    }
+    let tables = ["admin.", "auth.", "cors.", "limits.", "server.", "tls."];
+    let missing: Vec<_> = defaults
+        .keys()
+        .filter(|path| tables.iter().any(|table| path.starts_with(table)) && !documented.contains(*path))
+        .collect();
+    assert!(missing.is_empty(), "give the defaults of {missing:?} and the reasons in docs/security.md");
+}
+
+#[test]
+fn bounds_that_are_no_settings_are_documented_as_they_are() {
+    let rows = table("docs/security.md", "constant | value | of | why");
+    for row in &rows {
+        let [name, value, file, _] = &row[..] else { panic!("{row:?}") };
+        assert_eq!(constants(file).get(name), Some(value), "{name} in {file}");
+    }
+    for file in ["crates/protocol/src/limits.rs", "crates/transport/src/limits.rs"] {
+        for name in constants(file).keys() {
+            let stated = rows.iter().any(|row| row[0] == *name && row[2] == file);
+            assert!(stated, "{name} in {file} is not in docs/security.md");
+        }
+    }
+}
+
+/// What follows the `=` of each `const NAME: TYPE = VALUE;` of a source file.
+fn constants(file: &str) -> BTreeMap<String, String> {
+    let source = document(file);
+    let found = source.split("const ").skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once(": ")?;
+        let (_, value) = rest.split_once(';')?.0.split_once(" = ")?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    found.collect()
 }
 
 /// The commands of the README, on the ports that a test may use.

@@ -19,12 +19,9 @@ const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn run(arguments: &[&str], keys: Option<&str>) -> Output {
+    let folder = scratch_folder("cli").unwrap();
     let mut command = Command::new(BINARY);
-    command
-        .arg("token")
-        .args(arguments)
-        .env("JWT_SECRET", SECRET)
-        .current_dir(scratch_folder("cli").unwrap());
+    command.arg("token").args(arguments).env("JWT_SECRET", SECRET).current_dir(&*folder);
     if let Some(keys) = keys {
         command.env("ROOMCAST_AUTH__KEYS", keys);
     }
@@ -168,7 +165,7 @@ fn private_keys_sign_what_others_can_check() {
         let shell = format!(
             "openssl genpkey -algorithm {kind} -out {algorithm}.pem && openssl pkey -in {algorithm}.pem -pubout -out {algorithm}.pub"
         );
-        let made = Command::new("sh").args(["-c", &shell]).current_dir(&folder).output().unwrap();
+        let made = Command::new("sh").args(["-c", &shell]).current_dir(&*folder).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let private = format!("{algorithm}/k:file:{}", folder.join(format!("{algorithm}.pem")).display());
         let public = folder.join(format!("{algorithm}.pub"));
@@ -230,7 +227,8 @@ fn sighup_takes_another_issuer_and_refuses_a_bad_key() {
     let (first, second) =
         (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let url = |listener: &TcpListener| format!("http://{}/keys", listener.local_addr().unwrap());
-    let file = scratch_folder("token").unwrap().join("roomcast.toml");
+    let folder = scratch_folder("token").unwrap();
+    let file = folder.join("roomcast.toml");
     let write = |rest: &str| std::fs::write(&file, format!("[auth]\n{rest}\n")).unwrap();
     write(&format!("jwks_url = {:?}", url(&first)));
     let node = Node::start(BINARY, &["--config", file.to_str().unwrap()]).unwrap();

@@ -27,9 +27,10 @@ pub(crate) fn is_trusted(address: IpAddr, proxies: &[IpNet]) -> bool {
 pub(crate) fn forwarded_for(headers: &HeaderMap, proxies: &[IpNet]) -> Result<Option<IpAddr>, Unreadable> {
     let mut nearest = None;
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    // What is not text has no comma in it either, and is no address.
-    let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    // As bytes: what a client has put in front need not be text.
+    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for (hop, entry) in entries.enumerate() {
+        let entry = std::str::from_utf8(entry).unwrap_or_default();
         let address = address(entry.trim()).filter(|_| hop < HOPS_MAX).ok_or(Unreadable)?;
         nearest = Some(address);
         if !is_trusted(address, proxies) {
@@ -71,6 +72,7 @@ mod tests {
             "what the client claims is not believed"
         );
         assert_eq!(read(&["lies, <script>, 192.0.2.1,10.0.0.7"]), found("192.0.2.1"));
+        assert_eq!(read(&["é, 192.0.2.1"]), found("192.0.2.1"));
         assert_eq!(read(&["1.1.1.1", "192.0.2.1, 10.1.1.1", "10.0.0.7"]), found("192.0.2.1"));
         assert_eq!(read(&["10.0.0.9, 10.0.0.7"]), found("10.0.0.9"), "all of them are proxies");
         assert_eq!(read(&["192.0.2.1:4711"]), found("192.0.2.1"));

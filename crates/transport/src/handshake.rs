@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol;
 use hyper::header::{
-    HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -74,7 +75,7 @@ fn accept_http2(request: &Request<Incoming>) -> Result<Response<Body>, Problem> 
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
+    match only(headers, &SEC_WEBSOCKET_VERSION)?.map(HeaderValue::as_bytes) {
         Some(b"13") => Ok(()),
         _ => Err(Problem::new(
             StatusCode::UPGRADE_REQUIRED,
@@ -86,11 +87,23 @@ fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Sixteen bytes in base64 (section 4.1, item 7).
 fn check_key(headers: &HeaderMap) -> Result<(), Problem> {
-    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
+    let key = only(headers, &SEC_WEBSOCKET_KEY)?.and_then(|key| STANDARD.decode(key.as_bytes()).ok());
     if key.is_some_and(|key| key.len() == 16) {
         return Ok(());
     }
     Err(Problem::bad_request("Sec-WebSocket-Key must be 16 random bytes in base64"))
+}
+
+/// A header that must not appear more than once (sections 11.3.1 and 11.3.5): of two, a proxy may have looked at the other.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Problem::bad_request(
+            "Sec-WebSocket-Key and Sec-WebSocket-Version must not be there more than once",
+        )),
+    }
 }
 
 /// What a client needs to know to ask again, on answers with 426.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
-use crate::process::scratch_folder;
+use crate::process::{ScratchFolder, scratch_folder};
 
 /// An authority and the folder of what it has issued; both end with it.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: PathBuf,
+    folder: ScratchFolder,
 }
 
 /// The PEM files of a certificate.
@@ -73,11 +73,5 @@ impl Authority {
         std::fs::write(&issued.certificate, certificate.pem())?;
         std::fs::write(&issued.key, key.serialize_pem())?;
         Ok(issued)
-    }
-}
-
-impl Drop for Authority {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

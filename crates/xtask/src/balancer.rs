@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Daemon, free_port, scratch_folder};
+use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
 
 /// Which program balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,10 @@ pub enum Kind {
 /// A running load balancer.
 #[derive(Debug)]
 pub struct Balancer {
+    // Ends before its folder does.
     _daemon: Daemon,
+    _folder: ScratchFolder,
     port: u16,
-    folder: PathBuf,
 }
 
 impl Balancer {
@@ -61,7 +62,7 @@ impl Balancer {
                 command
                     .args(["-g", "daemon off; master_process off;"])
                     .arg("-p")
-                    .arg(&folder)
+                    .arg(&*folder)
                     .arg("-c")
                     .arg(&config);
                 command.args(["-e", "stderr"]);
@@ -70,18 +71,12 @@ impl Balancer {
         };
         let mut daemon = Daemon::start(name, &mut command, &folder)?;
         daemon.wait_for_port(port)?;
-        Ok(Self { _daemon: daemon, port, folder })
+        Ok(Self { _daemon: daemon, _folder: folder, port })
     }
 
     /// The port that clients connect to.
     pub fn port(&self) -> u16 {
         self.port
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

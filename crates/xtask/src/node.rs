@@ -1,13 +1,13 @@
 //! Gateway nodes of the binary under test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rustix::process::Signal;
 
-use crate::process::{Daemon, free_port, http_status, scratch_folder, wait_until};
+use crate::process::{Daemon, ScratchFolder, free_port, http_status, scratch_folder, wait_until};
 
 /// A running node.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Node {
     daemon: Daemon,
     port: u16,
     admin_port: u16,
-    folder: PathBuf,
+    _folder: ScratchFolder,
 }
 
 impl Node {
@@ -42,14 +42,14 @@ impl Node {
         let folder = scratch_folder("node")?;
         let mut command = Command::new(binary.as_ref());
         command
-            .current_dir(&folder)
+            .current_dir(&*folder)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(arguments);
         let mut daemon = Daemon::start("roomcast", &mut command, &folder)?;
         daemon.wait_for_port(port)?;
         daemon.wait_for_port(admin_port)?;
-        Ok(Self { daemon, port, admin_port, folder })
+        Ok(Self { daemon, port, admin_port, _folder: folder })
     }
 
     /// Waits until `/readyz` answers 200.
@@ -130,6 +130,5 @@ impl Drop for Node {
     fn drop(&mut self) {
         // Tests that want to see a node drain do it themselves.
         self.daemon.kill();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -140,13 +140,33 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// An own empty folder below the system's temporary one.
-pub fn scratch_folder(name: &str) -> Result<PathBuf> {
+/// A folder that goes with its handle, unless a test has failed: then somebody may want to look into it.
+#[derive(Debug)]
+pub struct ScratchFolder(PathBuf);
+
+impl std::ops::Deref for ScratchFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// An own empty folder below the system's temporary one. Whoever still uses a file in it keeps the handle.
+pub fn scratch_folder(name: &str) -> Result<ScratchFolder> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let unique = format!("roomcast-{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(unique);
     std::fs::create_dir_all(&folder)?;
-    Ok(folder)
+    Ok(ScratchFolder(folder))
 }
 
 /// The status of a GET, if there is an answer.

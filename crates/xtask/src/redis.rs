@@ -2,20 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Daemon, free_port, scratch_folder};
+use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
 
 /// A redis-server on a free port, without persistence unless asked for, stopped when dropped.
 #[derive(Debug)]
 pub struct Redis {
     daemon: Option<Daemon>,
     port: u16,
-    folder: PathBuf,
+    folder: ScratchFolder,
     arguments: Vec<String>,
 }
 
@@ -48,7 +47,7 @@ impl Redis {
             .args(["--save", "", "--appendonly", "no"])
             .args(["--enable-debug-command", "local"])
             .arg("--dir")
-            .arg(&self.folder)
+            .arg(&*self.folder)
             .args(&self.arguments);
         let mut daemon = Daemon::start("redis", &mut command, &self.folder)?;
         daemon.wait_for_port(self.port)?;
@@ -104,6 +103,5 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.stop();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,5 +1,9 @@
 //! Keys from texts, and every way to write them wrongly.
 
+use std::path::Path;
+
+use xtask::process::scratch_folder;
+
 use super::super::{Config, Raw};
 use super::*;
 
@@ -20,8 +24,7 @@ fn key(text: &str) -> Result<(Algorithm, Option<String>), String> {
     Ok((key.algorithm(), key.id().map(str::to_owned)))
 }
 
-fn scratch(name: &str, bytes: &[u8]) -> String {
-    let folder = xtask::process::scratch_folder("keys").unwrap();
+fn file_in(folder: &Path, name: &str, bytes: &[u8]) -> String {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_owned()
@@ -30,8 +33,9 @@ fn scratch(name: &str, bytes: &[u8]) -> String {
 #[test]
 fn keys_from_everywhere() {
     let named = |id: &str| Some(id.to_owned());
-    let (file, pem) =
-        (scratch("secret", format!("{SECRET}\r\n").as_bytes()), scratch("es256.pem", PEM.as_bytes()));
+    let folder = scratch_folder("keys").unwrap();
+    let file = file_in(&folder, "secret", format!("{SECRET}\r\n").as_bytes());
+    let pem = file_in(&folder, "es256.pem", PEM.as_bytes());
     let jwk =
         r#"{"kty":"OKP","crv":"Ed25519","kid":"own","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let cases = [
@@ -56,9 +60,9 @@ fn keys_from_everywhere() {
 
 #[test]
 fn line_breaks_at_the_end_of_files_and_variables_are_not_meant() {
-    for text in
-        [format!("HS256:file:{}", scratch("s", format!("{SECRET}\n").as_bytes())), "HS256:env:SECRET".into()]
-    {
+    let folder = scratch_folder("keys").unwrap();
+    let file = file_in(&folder, "secret", format!("{SECRET}\n").as_bytes());
+    for text in [format!("HS256:file:{file}"), "HS256:env:SECRET".into()] {
         assert_eq!(KeyText::read(&text, &environment).unwrap().bytes, SECRET.as_bytes());
     }
     let text = format!("HS256:text:{SECRET}\n");
@@ -67,7 +71,8 @@ fn line_breaks_at_the_end_of_files_and_variables_are_not_meant() {
 
 #[test]
 fn wrong_keys_are_told_what_is_right_and_never_shown() {
-    let big = scratch("big", &vec![b'x'; 70_000]);
+    let folder = scratch_folder("keys").unwrap();
+    let big = file_in(&folder, "big", &vec![b'x'; 70_000]);
     let cases = [
         ("zebrazebrazebrazebrazebrazebrazebra", "must be ALG:SOURCE:VALUE"),
         ("zebra:text:zebra", "must be ALG:SOURCE:VALUE"),
@@ -152,10 +157,9 @@ cookie = "a b"
     assert!(!errors.join(" ").contains("zebra"), "{errors:#?}");
     let open = read("auth.mode = \"open\"\nauth.jwks_url = \"http://127.0.0.1:1/\"\n").unwrap_err();
     assert!(open[0].contains("remove auth.jwks_url"), "{open:?}");
-    assert!(
-        read(&format!("auth.jwks_ca = {:?}\n", scratch("x.pem", b"x"))).unwrap_err()[0]
-            .contains("no certificate")
-    );
+    let folder = scratch_folder("keys").unwrap();
+    let no_ca = read(&format!("auth.jwks_ca = {:?}\n", file_in(&folder, "x.pem", b"x"))).unwrap_err();
+    assert!(no_ca[0].contains("no certificate"), "{no_ca:?}");
     for url in ["", "x", "https://", "https:///x", "https://u:p@h/", "//h/x", "/x"] {
         assert!(jwks_url(url).is_err(), "{url}");
     }
