@@ -42,7 +42,15 @@ pub(crate) struct Http2Pace<S> {
 impl<S> Http2Pace<S> {
     pub(crate) fn new(stream: S) -> Self {
         let bucket = TokenBucket::full(HTTP2_FRAMES, Instant::now());
-        Self { stream, frames: FrameCounter::new(), bucket, owed: 0, resting: None, yields: false, crowded: false }
+        Self {
+            stream,
+            frames: FrameCounter::new(),
+            bucket,
+            owed: 0,
+            resting: None,
+            yields: false,
+            crowded: false,
+        }
     }
 
     /// Ready when more may be read.
