@@ -95,7 +95,7 @@ fn ten_thousand_rooms() {
     // Without a limit on the rate, so that it is the rooms that are limited.
     let scene = Scene::start(&["limits.messages_per_second=0"]);
     let all = 10_000;
-    scene.withstands("10,000 rooms by subscribing", |port| {
+    scene.withstands_once("10,000 rooms by subscribing", |port| {
         let mut client = WsClient::json(port, "/ws").unwrap();
         let mut subscribed = 0;
         for batch in 0..all / 100 {

@@ -6,7 +6,7 @@
 //! that seems to have done harm is tried again, up to [`TRIES_MAX`] times: one that does harm does it every time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use xtask::{Node, wait_until};
@@ -38,7 +38,7 @@ pub(crate) struct Scene {
     pub(crate) node: Node,
     port: u16,
     crowd: Option<Crowd>,
-    _alone: MutexGuard<'static, ()>,
+    alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Scene {
@@ -50,11 +50,12 @@ impl Scene {
     /// The same, where good clients come by another port, such as one that speaks TLS to the node.
     pub(crate) fn start_behind(settings: &[&str], port: impl FnOnce(&Node) -> u16) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let arguments: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let node = Node::start(BINARY, &arguments).unwrap();
+        // Nodes may begin and end while another scene goes on: that is next to no work.
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let crowd = Crowd::join(port(&node));
-        Self { port: node.port(), node, crowd: Some(crowd), _alone: alone }
+        Self { port: node.port(), node, crowd: Some(crowd), alone: Some(alone) }
     }
 
     /// Where attackers connect.
@@ -66,6 +67,7 @@ impl Scene {
     /// It is repeated until a window is over.
     #[track_caller]
     pub(crate) fn withstands(&self, name: &str, attack: impl Fn(u16) + Sync) {
+        let begin = Instant::now();
         let cold = State::of(&self.node);
         attack(self.port);
         let warm = self.settled(cold, FIRST_USE_KIB);
@@ -76,10 +78,16 @@ impl Scene {
             }
         });
         let after = self.settled(warm, ALLOCATOR_KIB);
-        println!("{name}: memory {} KiB, warm {}, after {}", cold.kib, warm.kib, after.kib);
+        println!(
+            "{name}: memory {} KiB, warm {}, after {}; {:?}",
+            cold.kib,
+            warm.kib,
+            after.kib,
+            begin.elapsed()
+        );
     }
 
-    /// The same for an attack that takes seconds: it is made once a round.
+    /// Quiet windows and attacks take turns.
     #[track_caller]
     fn compare(&self, name: &str, attack: impl Fn()) {
         let crowd = self.crowd.as_ref().unwrap();
@@ -103,15 +111,21 @@ impl Scene {
     /// An attack that takes so long that it is made once only, without a rehearsal.
     #[track_caller]
     pub(crate) fn withstands_once(&self, name: &str, attack: impl FnOnce(u16)) {
+        let begin = Instant::now();
         let crowd = self.crowd.as_ref().unwrap();
         let cold = State::of(&self.node);
         let mut quiet = crowd.latencies_during(|| sleep(WINDOW));
-        let attacked = p99_us(crowd.latencies_during(|| attack(self.port)));
+        let attacked = p99_us(crowd.latencies_during(|| {
+            attack(self.port);
+            // One that is over soon may do its harm afterwards.
+            sleep(WINDOW.saturating_sub(begin.elapsed().saturating_sub(WINDOW)));
+        }));
         quiet.extend(crowd.latencies_during(|| sleep(WINDOW)));
         let quiet = p99_us(quiet);
         println!("{name}: p99 {quiet} µs before, {attacked} µs during");
         assert!(attacked <= RATIO_MAX * quiet.max(FLOOR_US), "{name}: {quiet} µs became {attacked} µs");
-        self.settled(cold, FIRST_USE_KIB);
+        let after = self.settled(cold, FIRST_USE_KIB);
+        println!("{name}: memory {} KiB, after {}; {:?}", cold.kib, after.kib, begin.elapsed());
     }
 
     /// Waits until nothing is left of the attackers: connections, descriptors, memory.
@@ -122,7 +136,7 @@ impl Scene {
         loop {
             let state = State::of(&self.node);
             let back = state.descriptors <= before.descriptors && state.connections <= before.connections;
-            if back && state.rooms <= before.rooms && state.kib <= limit_kib {
+            if back && state.kib <= limit_kib {
                 return state;
             }
             assert!(
@@ -142,7 +156,9 @@ impl Scene {
     pub(crate) fn end(mut self) {
         assert!(self.node.is_ready());
         self.crowd.take().unwrap().leave();
+        drop(self.alone.take());
         wait_until("everybody is gone", || self.metric("roomcast_connections", "") == 0.0);
+        wait_until("so are all rooms", || self.metric("roomcast_rooms", "") == 0.0);
         assert_eq!(self.metric("roomcast_outbox_bytes", ""), 0.0);
         assert!(!self.node.output().contains("panicked"), "{}", self.node.output());
     }
@@ -154,16 +170,13 @@ struct State {
     kib: u64,
     descriptors: usize,
     connections: f64,
-    rooms: f64,
 }
 
 impl State {
     fn of(node: &Node) -> Self {
-        let metric = |name| node.metric(name, "").unwrap();
-        let (connections, rooms) = (metric("roomcast_connections"), metric("roomcast_rooms"));
-        // After the questions about metrics, whose own connections are gone again soon.
+        let connections = node.metric("roomcast_connections", "").unwrap();
         let descriptors = node.descriptors().unwrap();
-        Self { kib: node.resident_kib().unwrap(), descriptors, connections, rooms }
+        Self { kib: node.resident_kib().unwrap(), descriptors, connections }
     }
 }
 
@@ -171,19 +184,4 @@ fn p99_us(mut latencies: Vec<u64>) -> u64 {
     latencies.sort_unstable();
     assert!(!latencies.is_empty(), "there were deliveries");
     latencies[(latencies.len() - 1) * 99 / 100]
-}
-
-/// Runs `client` as so many attackers at once.
-pub(crate) fn at_once(count: usize, client: impl Fn(usize) + Send + Sync + Clone + 'static) {
-    let threads: Vec<_> = (0..count)
-        .map(|index| {
-            let client = client.clone();
-            spawn(move || client(index))
-        })
-        .collect();
-    for thread in threads {
-        if let Err(cause) = thread.join() {
-            std::panic::resume_unwind(cause);
-        }
-    }
 }

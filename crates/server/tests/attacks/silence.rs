@@ -36,7 +36,7 @@ fn slow_requests() {
     scene
         .withstands("a head byte by byte", |port| crawl(port, b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"x", ""));
     scene.withstands("header after header", |port| {
-        crawl(port, b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n", "")
+        crawl(port, b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n", "");
     });
     let post = "POST /rooms/slow/messages HTTP/1.1\r\nHost: a\r\n";
     scene.withstands("a body byte by byte", |port| {
