@@ -107,7 +107,8 @@ fn an_issuer_that_is_away_at_the_start_may_come_later() {
 
 #[test]
 fn sighup_takes_new_keys_and_cuts_nobody() {
-    let file = scratch_folder("access").unwrap().join("roomcast.toml");
+    let folder = scratch_folder("access").unwrap();
+    let file = folder.join("roomcast.toml");
     let write = |keys: &str| std::fs::write(&file, format!("[auth]\nkeys = [{keys}]\n")).unwrap();
     let (first, second) =
         (format!("\"HS256/1:text:{SECRET}\""), "\"HS256/2:text:another secret of thirty-two bytes\"");

@@ -10,8 +10,9 @@ use crate::{BINARY, Json, KEYS, body, get, http, node};
 
 fn check(settings: &[&str]) -> Output {
     let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let folder = scratch_folder("mode").unwrap();
     let mut command = Command::new(BINARY);
-    command.args(["config", "check"]).args(settings).current_dir(scratch_folder("mode").unwrap());
+    command.args(["config", "check"]).args(settings).current_dir(&*folder);
     command.output().unwrap()
 }
 
