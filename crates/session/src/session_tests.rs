@@ -27,6 +27,7 @@ fn settings() -> Settings {
         node: "n".into(),
         heartbeat: Duration::from_secs(30),
         sse_retry: Duration::from_secs(2),
+        first_message: Duration::from_secs(10),
         outbox_bytes: 1 << 20,
         rooms_per_connection: 10,
         connections_per_user: 0,
