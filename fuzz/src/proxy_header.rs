@@ -73,11 +73,11 @@ async fn read(bytes: &[u8], cut: usize) -> Option<(Option<IpAddr>, Vec<u8>)> {
 /// Section 2.1: one line of text.
 fn version_1(bytes: &[u8]) -> Option<Header> {
     let len = bytes.iter().take(V1_BYTES_MAX).position(|byte| *byte == b'\n')? + 1;
-    let line = std::str::from_utf8(&bytes[..len]).ok()?.strip_suffix("\r\n")?.strip_prefix("PROXY ")?;
-    if line == "UNKNOWN" || line.starts_with("UNKNOWN ") {
+    let line = bytes[..len].strip_suffix(b"\r\n")?.strip_prefix(b"PROXY ")?;
+    if line == b"UNKNOWN" || line.starts_with(b"UNKNOWN ") {
         return Some((None, len));
     }
-    let words: Vec<&str> = line.split(' ').collect();
+    let words: Vec<&str> = std::str::from_utf8(line).ok()?.split(' ').collect();
     let [family, source, destination, ports @ ..] = &words[..] else { return None };
     let addresses = [source, destination].map(|text| text.parse::<IpAddr>().ok());
     let right = addresses.iter().all(|address| match *family {

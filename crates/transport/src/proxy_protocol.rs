@@ -61,6 +61,11 @@ async fn read_v2(stream: &mut TcpStream) -> io::Result<Option<IpAddr>> {
 
 /// The client in a whole header; the outer `None` where the header is not one.
 fn source_v1(line: &[u8]) -> Option<Option<IpAddr>> {
+    // Whatever follows has to be ignored (section 2.1); the parser would look at it.
+    let unknown = line.strip_prefix(b"PROXY UNKNOWN").and_then(|rest| rest.strip_suffix(b"\r\n"));
+    if unknown.is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ")) {
+        return Some(None);
+    }
     match v1::Header::try_from(line).ok()?.addresses {
         v1::Addresses::Unknown => Some(None),
         v1::Addresses::Tcp4(addresses) => Some(Some(addresses.source_address.into())),

@@ -49,11 +49,12 @@ async fn headers_are_taken_off_and_nothing_else() {
     let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
     // An unknown addition of seven bytes.
     let noted = [&[0xe0, 0, 7][..], b"1234567"].concat();
-    let cases: [(Vec<u8>, Option<IpAddr>); 8] = [
+    let cases: [(Vec<u8>, Option<IpAddr>); 9] = [
         (b"PROXY TCP4 192.0.2.1 10.0.0.1 4711 80\r\n".into(), address("192.0.2.1")),
         (b"PROXY TCP6 2001:db9::1 2001:db8::1 4711 80\r\n".into(), address("2001:db9::1")),
         (b"PROXY UNKNOWN\r\n".into(), None),
         (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".into(), None),
+        (b"PROXY UNKNOWN a :b \xff c\r\n".into(), None),
         (v2_tcp4(b""), address("192.0.2.1")),
         (v2_tcp4(&noted), address("192.0.2.1")),
         (v2(1, 0x21, &v6), address("2001:db9::")),

@@ -103,7 +103,8 @@ impl<'a> Claims<'a> {
         if !payload.trim_ascii_start().starts_with(b"{") {
             return Err(ClaimError::Payload);
         }
-        serde_json::from_slice(payload).map_err(|_| ClaimError::Payload)
+        let text = std::str::from_utf8(payload).map_err(|_| ClaimError::Payload)?;
+        serde_json::from_str(text).map_err(|_| ClaimError::Payload)
     }
 
     /// The second from which on the token is not valid any more: a fraction counts as over.

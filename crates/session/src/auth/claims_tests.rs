@@ -78,7 +78,9 @@ fn payloads_that_are_none() {
     for payload in ["", "{", "[]", "[\"a\"]", "null", "\"a\"", r#"{"sub":"a","sub":"b"}"#, "{} x", "\u{1}"] {
         assert_eq!(Claims::parse(payload.as_bytes()).err(), Some(ClaimError::Payload), "{payload}");
     }
-    assert_eq!(Claims::parse(b"\xff").err(), Some(ClaimError::Payload));
+    for not_utf8 in [&b"\xff"[..], b"{\"else\":\"\xff\"}"] {
+        assert_eq!(Claims::parse(not_utf8).err(), Some(ClaimError::Payload));
+    }
 }
 
 proptest! {

@@ -133,7 +133,9 @@ impl Verifier {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
-        let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Malformed)?;
+        // As text: what is not looked at must be UTF-8 as well (RFC 7515 section 3).
+        let header = String::from_utf8(decode(header)?).map_err(|_| TokenError::Malformed)?;
+        let header: Header = serde_json::from_str(&header).map_err(|_| TokenError::Malformed)?;
         if header.alg.eq_ignore_ascii_case("none") {
             return Err(TokenError::Unsigned);
         }

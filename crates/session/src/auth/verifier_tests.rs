@@ -197,6 +197,7 @@ fn tokens_that_are_none() {
         format!("{}.{payload}.{signature}", encode("{\"alg\":\"HS256\",\"alg\":\"HS256\"}")),
         format!("{}.{payload}.{signature}", encode("{\"alg\":\"HS256\",\"kid\":7}")),
         format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode([0xff; 9])),
+        format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(b"{\"alg\":\"HS256\",\"typ\":\"\xff\"}")),
         format!("{header}.{payload}.x.y.z"),
     ]);
     for case in cases {
