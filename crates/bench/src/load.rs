@@ -14,6 +14,7 @@
 pub mod compare;
 pub mod conductor;
 pub mod floor;
+pub mod html;
 pub mod latency;
 pub mod node;
 pub mod plan;

@@ -41,6 +41,7 @@ enum Command {
         command: ConfigCommand,
     },
     /// Put load on a server, count every message, and measure what it costs
+    #[command(long_about = bench::ABOUT)]
     Bench(Box<bench::Arguments>),
     /// Check what usually goes wrong: Redis, its version and settings, descriptors, ports
     Doctor(Settings),

@@ -67,7 +67,7 @@ impl Client {
         Ok(Self {
             number,
             room,
-            socket: Some(socket::begin(plan.target(number).address, number)?),
+            socket: Some(socket::begin(plan.target(number).address, Some(number))?),
             scanner,
             state: State::Connecting,
             began_ns: now_ns(),
@@ -130,6 +130,7 @@ impl Client {
         let (room, number, tracks, state) = (self.room, self.number, &mut self.tracks, &mut self.state);
         let mut outcome = Outcome::Going;
         let mut reply = Vec::new();
+        let before = ears.counts.came();
         let fed = self.scanner.feed(input, &mut |heard| match heard {
             Heard::Data(data) => ears.receive(plan, room, tracks, data, now),
             Heard::Open => {
@@ -146,6 +147,7 @@ impl Client {
             }
             Heard::Answered(_) => {}
         });
+        ears.counts.reads += u64::from(ears.counts.came() > before);
         if let Err(broken) = fed {
             return Outcome::Ended(broken.0.to_owned());
         }

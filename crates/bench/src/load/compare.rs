@@ -39,6 +39,7 @@ impl Comparison {
     pub fn figures(&self) -> Vec<Figure> {
         vec![
             self.figure("CPU a delivery, µs", |report| report.server_cpu_us_per_delivery),
+            self.figure("messages a read", |report| report.messages_per_read),
             self.figure("latency p50, ms", |report| report.latency.p50_ms),
             self.figure("latency p99, ms", |report| report.latency.p99_ms),
             self.figure("deliveries a second", |report| report.deliveries_per_second),
@@ -50,7 +51,8 @@ impl Comparison {
         let floors: Vec<f64> = self.floors.iter().map(&of).collect();
         let targets: Vec<f64> = self.targets.iter().map(&of).collect();
         let neighbours = floors.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
-        let mut ratios: Vec<f64> = targets.iter().zip(neighbours).map(|(target, floor)| target / floor).collect();
+        let mut ratios: Vec<f64> =
+            targets.iter().zip(neighbours).map(|(target, floor)| target / floor).collect();
         ratios.retain(|ratio| ratio.is_finite());
         ratios.sort_by(f64::total_cmp);
         Figure { name, floor: median(&floors), target: median(&targets), ratios }
@@ -112,7 +114,7 @@ mod tests {
         let cpu = &comparison.figures()[0];
         assert_eq!(cpu.ratios, [1.0, 1.5, 2.0]);
         assert_eq!((cpu.floor, cpu.target, cpu.ratio()), (3.0, 4.0, 1.5));
-        let memory = &comparison.figures()[4];
+        let memory = &comparison.figures()[5];
         assert!(memory.ratios.is_empty(), "nothing against nothing is no ratio");
         assert!(comparison.table().contains("1.00 1.50 2.00"));
     }

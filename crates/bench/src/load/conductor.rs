@@ -48,12 +48,7 @@ impl Servers {
 }
 
 /// Runs a plan with workers of `program`, and tells `progress` a line each second.
-pub fn run(
-    program: &Path,
-    plan: &Plan,
-    servers: &Servers,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Report> {
+pub fn run(program: &Path, plan: &Plan, servers: &Servers, progress: &mut dyn FnMut(&str)) -> Result<Report> {
     if let Err(wrong) = plan.check() {
         bail!("{wrong}");
     }
@@ -137,6 +132,7 @@ impl Conductor<'_> {
         add_failures(&mut self.failures, &failures);
         let spent = Spent {
             before,
+            connected: at_begin.clone(),
             at_begin,
             at_end: self.servers.usage(),
             client_cpu_us: self.client_cpu_us().saturating_sub(clients_at_begin),
@@ -150,34 +146,37 @@ impl Conductor<'_> {
     }
 
     fn storm(mut self, cycles: usize, before: Vec<Option<Usage>>) -> Result<Report> {
-        let (mut all, mut connected) = (Vec::new(), None);
+        let (mut all, mut last) = (Vec::new(), None);
         let clients_at_begin = self.client_cpu_us();
         for number in 1..=cycles {
             let cpu_before = self.servers.of_server(&self.servers.usage()).cpu_us;
-            let last = self.connect()?;
+            let connected = self.connect()?;
             sleep(SETTLE);
-            let open = self.servers.of_server(&self.servers.usage());
+            let all_open = self.servers.usage();
+            let open = self.servers.of_server(&all_open);
             self.crew.tell(&Order::Close)?;
             self.gather(|news| matches!(news, News::Closed))?;
             sleep(CLOSING);
             let closed = self.servers.of_server(&self.servers.usage());
             let cycle = Cycle {
-                open: last.open,
-                seconds: last.took.as_secs_f64(),
-                times: last.times.summary(),
-                cpu_us_per_connection: (open.cpu_us - cpu_before) as f64 / last.open.max(1) as f64,
+                open: connected.open,
+                seconds: connected.took.as_secs_f64(),
+                times: connected.times.summary(),
+                cpu_us_per_connection: open.cpu_us.saturating_sub(cpu_before) as f64
+                    / connected.open.max(1) as f64,
                 resident_open_kib: open.resident_kib,
                 resident_closed_kib: closed.resident_kib,
             };
             (self.progress)(&format!("{number}: {}", cycle.describe()));
             all.push(cycle);
-            connected = Some(last);
+            last = Some((connected, all_open));
         }
-        let Some(connected) = connected else { bail!("a storm of no cycles") };
-        let now = self.servers.usage();
+        let Some((connected, all_open)) = last else { bail!("a storm of no cycles") };
+        let at_end = self.servers.usage();
         let client_cpu_us = self.client_cpu_us().saturating_sub(clients_at_begin);
         let elapsed = self.begin.elapsed();
-        let spent = Spent { at_begin: before.clone(), before, at_end: now, client_cpu_us, elapsed };
+        let spent =
+            Spent { at_begin: before.clone(), before, connected: all_open, at_end, client_cpu_us, elapsed };
         let mut report = self.report(&connected, &spent);
         report.cycles = all;
         Ok(report)

@@ -149,7 +149,12 @@ impl Floor {
         Ok(Some(Connection::Member { room }))
     }
 
-    fn publish(&mut self, socket: OwnedFd, mut rest: Vec<u8>, buffer: &mut [u8]) -> io::Result<Option<Connection>> {
+    fn publish(
+        &mut self,
+        socket: OwnedFd,
+        mut rest: Vec<u8>,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<Connection>> {
         match socket::read(&socket, buffer)? {
             None => {}
             Some(0) => return Ok(None),
@@ -209,7 +214,8 @@ fn greeting(head: &str) -> Vec<u8> {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
         return format!("{head}event: connected\ndata: {{}}\n\n").into_bytes();
     }
-    let mut greeting = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec();
+    let mut greeting =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec();
     if head.contains("roomcast.v1") {
         let welcome = b"{\"type\":\"welcome\"}";
         greeting.extend([0x81, welcome.len() as u8]);

@@ -114,7 +114,8 @@ mod tests {
         assert_eq!(latency.summary(), Summary::default());
         (1..=1000).for_each(|ms| latency.record(ms * 1_000_000));
         let summary = latency.summary();
-        let near = |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 0.002, "{value} {expected}");
+        let near =
+            |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 0.002, "{value} {expected}");
         assert_eq!(summary.count, 1000);
         near(summary.p50_ms, 500.0);
         near(summary.p99_ms, 990.0);

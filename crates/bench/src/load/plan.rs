@@ -243,10 +243,14 @@ impl Plan {
         let rates = match self.mode {
             Mode::Rate { per_second } => vec![per_second],
             Mode::Ramp { from, to } => vec![from, to],
-            Mode::Closed { window: 0 } | Mode::Storm { cycles: 0 } => return too_few("--window and --cycles"),
+            Mode::Closed { window: 0 } | Mode::Storm { cycles: 0 } => {
+                return too_few("--window and --cycles");
+            }
             _ => vec![],
         };
-        if rates.iter().any(|rate| !rate.is_finite() || *rate < 0.0) || rates.iter().sum::<f64>() <= 0.0 && !rates.is_empty() {
+        if rates.iter().any(|rate| !rate.is_finite() || *rate < 0.0)
+            || rates.iter().sum::<f64>() <= 0.0 && !rates.is_empty()
+        {
             return Err("a rate is a number above 0; without messages it is --mode idle".to_owned());
         }
         Ok(())

@@ -28,7 +28,8 @@ pub struct Process {
 pub fn usage(pid: u32) -> io::Result<Usage> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
     let (stat, statm) = (read("stat")?, read("statm")?);
-    let ticks = ticks(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not understood")))?;
+    let ticks =
+        ticks(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not understood")))?;
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
     Ok(Usage {
         cpu_us: ticks * 1_000_000 / rustix::param::clock_ticks_per_second(),

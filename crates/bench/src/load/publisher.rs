@@ -56,12 +56,13 @@ enum Reader {
 impl Publisher {
     /// Begins to connect.
     pub(super) fn begin(plan: &Plan, number: usize) -> io::Result<Self> {
-        let redis = plan.redis.as_ref().filter(|_| matches!(plan.publish, PublishBy::Redis | PublishBy::Function));
+        let redis =
+            plan.redis.as_ref().filter(|_| matches!(plan.publish, PublishBy::Redis | PublishBy::Function));
         let address: SocketAddr = redis.map_or_else(|| plan.target(number).address, |redis| redis.address);
         Ok(Self {
             number,
             by: plan.publish,
-            socket: Some(socket::begin(address, number)?),
+            socket: Some(socket::begin(address, None)?),
             state: State::Connecting,
             out: Vec::new(),
             unanswered: VecDeque::new(),
@@ -204,7 +205,9 @@ impl Publisher {
         let mut answers: Vec<bool> = Vec::new();
         let (mut failure, mut pongs, mut is_welcome) = (None, Vec::new(), false);
         let fed = match &mut self.answers {
-            Reader::Redis(scanner) => scanner.feed(&buffer[..len], &mut |answer| answers.push(answer.is_ok())),
+            Reader::Redis(scanner) => {
+                scanner.feed(&buffer[..len], &mut |answer| answers.push(answer.is_ok()))
+            }
             Reader::Http(scanner) => {
                 scanner.feed(&buffer[..len], &mut |answer| answers.push(answer.status == 202))
             }
@@ -260,8 +263,10 @@ fn on_the_wire(transport: Transport, room: &str, payload: &[u8]) -> Vec<u8> {
         Transport::WsJson => {
             let payload = String::from_utf8_lossy(payload);
             unmasked(
-                format!("{{\"type\":\"message\",\"room\":\"{room}\",\"event\":\"message\",\"data\":{payload}}}")
-                    .as_bytes(),
+                format!(
+                    "{{\"type\":\"message\",\"room\":\"{room}\",\"event\":\"message\",\"data\":{payload}}}"
+                )
+                .as_bytes(),
             )
         }
         Transport::Sse | Transport::Poll => [b"data: ", payload, b"\n\n"].concat(),

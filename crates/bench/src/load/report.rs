@@ -44,6 +44,8 @@ pub struct Report {
     pub seconds: f64,
     /// Messages delivered each second.
     pub deliveries_per_second: f64,
+    /// How many messages the server wrote at once, as seen by clients.
+    pub messages_per_read: f64,
     /// From when a message should have been sent until it came.
     pub latency: Summary,
     /// Percent, and how long so many took at most, in ms.
@@ -165,6 +167,8 @@ impl Cycle {
 pub struct Spent {
     /// Before anybody connected.
     pub before: Vec<Option<Usage>>,
+    /// When all had connected.
+    pub connected: Vec<Option<Usage>>,
     /// When the first message was published.
     pub at_begin: Vec<Option<Usage>>,
     /// When the last message had come.
@@ -182,7 +186,8 @@ pub(super) fn summarise(plan: &Plan, processes: &[Process], spent: &Spent) -> Re
         .enumerate()
         .map(|(i, process)| {
             let at = |all: &[Option<Usage>]| all.get(i).copied().flatten().unwrap_or_default();
-            let (before, begin, end) = (at(&spent.before), at(&spent.at_begin), at(&spent.at_end));
+            let (before, connected) = (at(&spent.before), at(&spent.connected));
+            let (begin, end) = (at(&spent.at_begin), at(&spent.at_end));
             ProcessReport {
                 name: process.name.clone(),
                 pid: process.pid,
@@ -190,7 +195,7 @@ pub(super) fn summarise(plan: &Plan, processes: &[Process], spent: &Spent) -> Re
                 cpu_seconds: end.cpu_us.saturating_sub(begin.cpu_us) as f64 / 1e6,
                 cpu_us_per_delivery: 0.0,
                 resident_before_kib: before.resident_kib,
-                resident_connected_kib: begin.resident_kib,
+                resident_connected_kib: connected.resident_kib,
                 resident_end_kib: end.resident_kib,
             }
         })
@@ -221,10 +226,11 @@ impl Report {
     /// Adds what came, and divides by it.
     pub(super) fn count(&mut self, counts: Counts, latency: &Latency) {
         self.counts = counts;
-        let deliveries = (self.counts.delivered + self.counts.duplicated) as f64;
+        let deliveries = self.counts.came() as f64;
         let per_delivery = |us: f64| if deliveries > 0.0 { us / deliveries } else { 0.0 };
         self.latency = latency.summary();
         self.percentiles = latency.percentiles(&PERCENTILES);
+        self.messages_per_read = deliveries / self.counts.reads.max(1) as f64;
         self.deliveries_per_second = deliveries / self.seconds;
         self.client_cpu_us_per_delivery = per_delivery(self.client_cpu_us_per_delivery);
         for process in &mut self.processes {
@@ -270,7 +276,8 @@ mod tests {
         let usage = |cpu_us, resident_kib| Some(Usage { cpu_us, resident_kib });
         let spent = Spent {
             before: vec![usage(0, 1000), usage(0, 500), None],
-            at_begin: vec![usage(1_000_000, 1400), usage(0, 500), None],
+            connected: vec![usage(900_000, 1400), usage(0, 500), None],
+            at_begin: vec![usage(1_000_000, 1450), usage(0, 500), None],
             at_end: vec![usage(3_000_000, 1500), usage(500_000, 600), None],
             client_cpu_us: 800_000,
             elapsed: Duration::from_secs(4),
@@ -278,7 +285,8 @@ mod tests {
         let processes = [process("node", true), process("redis", false), process("gone", true)];
         let mut report = summarise(&plan(), &processes, &spent);
         report.open = 100;
-        report.count(Counts { delivered: 99_000, duplicated: 1000, ..Counts::default() }, &Latency::default());
+        report
+            .count(Counts { delivered: 99_000, duplicated: 1000, ..Counts::default() }, &Latency::default());
         assert_eq!(report.server_cpu_us_per_delivery, 20.0);
         assert_eq!(report.client_cpu_us_per_delivery, 8.0);
         assert_eq!(report.server_cpu_percent, 50.0);

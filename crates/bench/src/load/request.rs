@@ -31,7 +31,8 @@ pub(super) fn publisher(plan: &Plan, target: &Target) -> Vec<u8> {
 fn get(plan: &Plan, target: &Target, path: &str, headers: &str) -> Vec<u8> {
     // A publisher names no room.
     let path = path.strip_suffix("?room=").unwrap_or(path);
-    format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}{headers}\r\n", target.authority, authorization(plan)).into_bytes()
+    format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}{headers}\r\n", target.authority, authorization(plan))
+        .into_bytes()
 }
 
 /// Publishes by HTTP.

@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt};
 
 pub(super) use rustix::event::epoll::EventFlags as Ready;
 
@@ -25,13 +23,16 @@ fn source(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, (block / 250 % 250) as u8, (block % 250) as u8 + 2)
 }
 
-/// Begins to connect. `number` tells connections to the loopback address apart, which get addresses of their own.
-pub(super) fn begin(address: SocketAddr, number: usize) -> io::Result<OwnedFd> {
+/// Begins to connect; a client, which has a number, to 127.0.0.1 from an address of its block. Publishers are few, and
+/// a Redis in protected mode takes nothing else for this machine than 127.0.0.1.
+pub(super) fn begin(address: SocketAddr, client: Option<usize>) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_tcp_nodelay(&socket, true)?;
-    if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+    if let Some(number) = client
+        && address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
+    {
         bind(&socket, &SocketAddr::from((source(number), 0)))?;
     }
     match connect(&socket, &address) {

@@ -86,6 +86,8 @@ impl Track {
 pub struct Counts {
     /// Messages that came, without duplicates.
     pub delivered: u64,
+    /// Reads that brought messages: with fewer than messages, the server wrote several at once.
+    pub reads: u64,
     /// Messages that came again.
     pub duplicated: u64,
     /// Messages that came after later ones.
@@ -106,6 +108,7 @@ impl Counts {
     /// Adds another's.
     pub fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
+        self.reads += other.reads;
         self.duplicated += other.duplicated;
         self.out_of_order += other.out_of_order;
         self.lost += other.lost;
@@ -113,6 +116,11 @@ impl Counts {
         self.told += other.told;
         self.disconnected += other.disconnected;
         self.failed += other.failed;
+    }
+
+    /// Messages of this run that came, again or not.
+    pub fn came(&self) -> u64 {
+        self.delivered + self.duplicated
     }
 
     /// Notes a number that came.

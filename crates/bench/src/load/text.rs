@@ -12,16 +12,28 @@ pub fn table(report: &Report) -> String {
         let _ = writeln!(out, "  {name:<22}{value}");
     };
     let counts = &report.counts;
-    row("connections", format!("{} open, {} failed, {} ended by the server", report.open, counts.failed, counts.disconnected));
+    row(
+        "connections",
+        format!(
+            "{} open, {} failed, {} ended by the server",
+            report.open, counts.failed, counts.disconnected
+        ),
+    );
     row("connecting", format!("{:.2} s; {}", report.connect_seconds, times(&report.connect)));
     if report.accepted + report.refused + report.in_doubt > 0 {
         row(
             "published",
-            format!("{} accepted, {} refused, {} unanswered", report.accepted, report.refused, report.in_doubt),
+            format!(
+                "{} accepted, {} refused, {} unanswered",
+                report.accepted, report.refused, report.in_doubt
+            ),
         );
         row(
             "delivered",
-            format!("{} in {:.1} s, {:.0}/s", counts.delivered, report.seconds, report.deliveries_per_second),
+            format!(
+                "{} in {:.1} s, {:.0}/s, {:.2} a read",
+                counts.delivered, report.seconds, report.deliveries_per_second, report.messages_per_read
+            ),
         );
         row(
             "faults",

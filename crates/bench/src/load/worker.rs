@@ -224,7 +224,7 @@ impl Worker {
     fn tell_second(&mut self) -> io::Result<()> {
         let mut second = std::mem::take(&mut self.second);
         second.open = self.open;
-        let delivered = self.ears.counts.delivered + self.ears.counts.duplicated;
+        let delivered = self.ears.counts.came();
         second.delivered = delivered - std::mem::replace(&mut self.delivered_before, delivered);
         second.latency = self.ears.latency.take();
         second.lag = self.lag.take();
@@ -311,7 +311,10 @@ impl Worker {
         }
         for publisher in self.publishers.values() {
             if let Some(failure) = publisher.failure() {
-                return tell(&News::Failed(format!("a publisher ({}): {failure}", self.plan.publish.as_str())));
+                return tell(&News::Failed(format!(
+                    "a publisher ({}): {failure}",
+                    self.plan.publish.as_str()
+                )));
             }
             if !publisher.is_ready() {
                 return Ok(());

@@ -2,19 +2,21 @@
 
 mod arguments;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use roomcast_bench::load::compare::Comparison;
 use roomcast_bench::load::node::Server;
 use roomcast_bench::load::process::Process;
-use roomcast_bench::load::{self, Mode, Plan, PublishBy, Report, Servers, Transport, floor, text, worker};
+use roomcast_bench::load::{
+    self, Mode, Plan, PublishBy, Report, Servers, Transport, floor, html, text, worker,
+};
 
 use self::arguments::Load;
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, long_about = ABOUT)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -22,7 +24,8 @@ pub(super) struct Arguments {
     load: Load,
 }
 
-const ABOUT: &str = "Put load on a server, count every message, and measure what it costs.
+/// What `--help` says first.
+pub(super) const ABOUT: &str = "Put load on a server, count every message, and measure what it costs.
 
 Without --url it starts a node of its own on free ports of 127.0.0.1, measures that, and stops it. Clients connect, and then
 numbered messages are published. In the end there is a table: what was lost, duplicated or out of order (all must be 0), how
@@ -83,8 +86,11 @@ fn run_once(load: &Load, subject: Subject) -> Result<()> {
     let report = measure(load, subject, "")?;
     print!("{}", text::table(&report));
     write(load.json.as_deref(), || Ok(serde_json::to_string_pretty(&report)?))?;
+    write(load.html.as_deref(), || Ok(html::report(&report)))?;
     if load.strict && !report.is_clean() {
-        bail!("not every message came to everybody once and in order, or somebody was turned away: see above");
+        bail!(
+            "not every message came to everybody once and in order, or somebody was turned away: see above"
+        );
     }
     Ok(())
 }
@@ -101,8 +107,11 @@ fn compare(load: &Load, runs: usize) -> Result<()> {
     }
     print!("{}", comparison.table());
     write(load.json.as_deref(), || Ok(serde_json::to_string_pretty(&comparison)?))?;
+    write(load.html.as_deref(), || Ok(html::comparison(&comparison)))?;
     if load.strict && !comparison.is_clean() {
-        bail!("not every message came to everybody once and in order, or somebody was turned away: see --json");
+        bail!(
+            "not every message came to everybody once and in order, or somebody was turned away: see --json"
+        );
     }
     Ok(())
 }
@@ -134,7 +143,7 @@ fn measure(load: &Load, subject: Subject, prefix: &str) -> Result<Report> {
     })
 }
 
-fn start(load: &Load, subject: Subject, program: &PathBuf, plan: &mut Plan) -> Result<Vec<Server>> {
+fn start(load: &Load, subject: Subject, program: &Path, plan: &mut Plan) -> Result<Vec<Server>> {
     if subject == Subject::Floor {
         if plan.transport == Transport::Poll || matches!(plan.mode, Mode::Storm { .. }) {
             bail!("the floor only sends: it knows neither long-poll nor connect storms");
@@ -147,7 +156,10 @@ fn start(load: &Load, subject: Subject, program: &PathBuf, plan: &mut Plan) -> R
         return Ok(Vec::new());
     }
     if load.nodes > 1 && load.redis.is_none() {
-        bail!("nodes reach each other through Redis: --nodes {} needs --redis redis://127.0.0.1:6379", load.nodes);
+        bail!(
+            "nodes reach each other through Redis: --nodes {} needs --redis redis://127.0.0.1:6379",
+            load.nodes
+        );
     }
     let settings = load.settings(plan);
     (0..load.nodes).map(|_| Server::node(program, load.redis.as_deref(), &settings)).collect()

@@ -26,7 +26,8 @@ impl Head {
             }
             return Ok(None);
         };
-        let text = std::str::from_utf8(&input[..end]).map_err(|_| Broken("the head of an answer is not text"))?;
+        let text =
+            std::str::from_utf8(&input[..end]).map_err(|_| Broken("the head of an answer is not text"))?;
         let mut lines = text.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
         let status = status.ok_or(Broken("this is not HTTP/1.1"))?;

@@ -12,11 +12,7 @@ pub struct RespScanner {
 
 impl RespScanner {
     /// Takes all of `input`; tells for each answer whether it is good, or the error.
-    pub fn feed(
-        &mut self,
-        input: &[u8],
-        on: &mut impl FnMut(Result<(), &str>),
-    ) -> Result<(), Broken> {
+    pub fn feed(&mut self, input: &[u8], on: &mut impl FnMut(Result<(), &str>)) -> Result<(), Broken> {
         self.carry.feed(input, |bytes| {
             let mut at = 0;
             while let Some(line) = memchr(b'\n', &bytes[at..]) {

@@ -43,11 +43,7 @@ impl SseScanner {
     }
 
     /// Gives what follows the head.
-    fn read_head(
-        &mut self,
-        input: &[u8],
-        on: &mut impl FnMut(Heard<'_>),
-    ) -> Result<Option<Vec<u8>>, Broken> {
+    fn read_head(&mut self, input: &[u8], on: &mut impl FnMut(Heard<'_>)) -> Result<Option<Vec<u8>>, Broken> {
         let (body, mut rest) = (&mut self.body, None);
         self.head.feed(input, |bytes| {
             let Some(head) = Head::read(bytes)? else { return Ok(0) };
@@ -63,11 +59,7 @@ impl SseScanner {
     }
 }
 
-fn read_events(
-    carry: &mut Carry,
-    input: &[u8],
-    on: &mut impl FnMut(Heard<'_>),
-) -> Result<(), Broken> {
+fn read_events(carry: &mut Carry, input: &[u8], on: &mut impl FnMut(Heard<'_>)) -> Result<(), Broken> {
     carry.feed(input, |bytes| {
         let mut at = 0;
         while let Some(end) = memmem::find(&bytes[at..], b"\n\n") {

@@ -116,7 +116,13 @@ fn polls() {
     let (second, second_data) = answer(&String::from_utf8_lossy(&message), "\"1-3\"", "[]");
     let (third, third_data) = answer("", "null", "[\"r\"]");
     let expected = [
-        "Open", &first_data, "Polled(Some(\"1-2\"))", &second_data, "Polled(Some(\"1-3\"))", &third_data, "Told",
+        "Open",
+        &first_data,
+        "Polled(Some(\"1-2\"))",
+        &second_data,
+        "Polled(Some(\"1-3\"))",
+        &third_data,
+        "Told",
         "Polled(None)",
     ];
     check(|| Scanner::Poll(PollScanner::default()), (first + &second + &third).as_bytes(), &expected);

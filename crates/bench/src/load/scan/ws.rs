@@ -34,17 +34,18 @@ impl WsScanner {
                     on(Heard::Open);
                 }
             }
-            while let Some((first, payload, len)) = frame(&bytes[at..])? {
-                at += len;
-                hear(first, payload, is_json, on);
+            while let Some(frame) = Frame::read(&bytes[at..])? {
+                at += frame.bytes;
+                hear(&frame, is_json, on);
             }
             Ok(at)
         })
     }
 }
 
-fn hear(first: u8, payload: &[u8], is_json: bool, on: &mut impl FnMut(Heard<'_>)) {
-    match first {
+fn hear(frame: &Frame<'_>, is_json: bool, on: &mut impl FnMut(Heard<'_>)) {
+    let payload = frame.payload;
+    match frame.first {
         0x81 if is_json => hear_json(payload, on),
         0x81 | 0x82 => on(Heard::Data(payload)),
         0x88 => on(Heard::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))),
@@ -68,24 +69,34 @@ fn hear_json(payload: &[u8], on: &mut impl FnMut(Heard<'_>)) {
     }
 }
 
-/// First byte and payload of the frame that `bytes` begins with, and its length; `None` if it is not whole.
-fn frame(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Broken> {
-    let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    if second & 0x80 != 0 {
-        return Err(Broken("the server masks its frames"));
-    }
-    if first & 0xf0 != 0x80 {
-        return Err(Broken("a fragment or a reserved bit, which nobody asked for"));
-    }
-    let (len, head): (usize, usize) = match (second, rest) {
-        (126, [a, b, ..]) => (usize::from(u16::from_be_bytes([*a, *b])), 4),
-        (127, [a, b, c, d, e, f, g, h, ..]) => {
-            (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) as usize, 10)
+struct Frame<'a> {
+    /// FIN, reserved bits, opcode.
+    first: u8,
+    payload: &'a [u8],
+    /// Its whole length.
+    bytes: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame that `bytes` begins with; `None` if it is not whole.
+    fn read(bytes: &'a [u8]) -> Result<Option<Self>, Broken> {
+        let [first, second, rest @ ..] = bytes else { return Ok(None) };
+        if second & 0x80 != 0 {
+            return Err(Broken("the server masks its frames"));
         }
-        (126 | 127, _) => return Ok(None),
-        (short, _) => (usize::from(*short), 2),
-    };
-    let end = head.checked_add(len).filter(|end| *end <= super::PIECE_BYTES_MAX);
-    let end = end.ok_or(Broken("a frame is longer than 8 MiB"))?;
-    Ok(bytes.get(head..end).map(|payload| (*first, payload, end)))
+        if first & 0xf0 != 0x80 {
+            return Err(Broken("a fragment or a reserved bit, which nobody asked for"));
+        }
+        let (len, head): (usize, usize) = match (second, rest) {
+            (126, [a, b, ..]) => (usize::from(u16::from_be_bytes([*a, *b])), 4),
+            (127, [a, b, c, d, e, f, g, h, ..]) => {
+                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) as usize, 10)
+            }
+            (126 | 127, _) => return Ok(None),
+            (short, _) => (usize::from(*short), 2),
+        };
+        let end = head.checked_add(len).filter(|end| *end <= super::PIECE_BYTES_MAX);
+        let end = end.ok_or(Broken("a frame is longer than 8 MiB"))?;
+        Ok(bytes.get(head..end).map(|payload| Self { first: *first, payload, bytes: end }))
+    }
 }

@@ -57,7 +57,8 @@ impl Publishing {
     /// Stream, number and time of the next message that has a time.
     fn next(&self, plan: &Plan) -> Option<(usize, u64, u64)> {
         let schedule = self.schedule.as_ref()?;
-        let (round, place) = (self.sent.checked_div(self.streams.len() as u64)?, self.sent % self.streams.len() as u64);
+        let (round, place) =
+            (self.sent.checked_div(self.streams.len() as u64)?, self.sent % self.streams.len() as u64);
         let stream = self.streams[place as usize];
         // All streams take turns, so every worker knows which messages of the schedule are its own.
         let index = round * plan.streams() as u64 + stream as u64;
@@ -175,7 +176,8 @@ impl Worker {
         let mut payload = Vec::with_capacity(self.plan.payload_bytes);
         let mut touched = Vec::new();
         for (stream, number, due_ns) in due {
-            let stamp = Stamp { run: self.plan.run, stream: *stream as u32, number: *number, due_ns: *due_ns };
+            let stamp =
+                Stamp { run: self.plan.run, stream: *stream as u32, number: *number, due_ns: *due_ns };
             payload.clear();
             stamp.write(self.plan.payload_bytes, &mut payload);
             let publisher = self.plan.stream(*stream).publisher;

@@ -30,7 +30,7 @@ impl Worker {
     /// Tells when all came, or when nothing more comes.
     pub(super) fn check_settled(&mut self, now: u64) -> io::Result<()> {
         let Phase::Settling(settling) = &mut self.phase else { return Ok(()) };
-        let came = self.ears.counts.delivered + self.ears.counts.duplicated;
+        let came = self.ears.counts.came();
         if settling.changed_ns.is_none() || came > settling.delivered {
             (settling.delivered, settling.changed_ns) = (came, Some(now));
         }

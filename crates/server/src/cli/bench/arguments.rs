@@ -98,6 +98,9 @@ pub(super) struct Load {
     /// Write everything that was measured to a file
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) json: Option<PathBuf>,
+    /// Write a page with charts, which needs nothing else
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(super) html: Option<PathBuf>,
     /// No line each second
     #[arg(long, help_heading = "Report")]
     pub(super) quiet: bool,
@@ -171,7 +174,10 @@ impl Load {
             room_prefix: self.room_prefix.clone(),
             channel_prefix: self.channel_prefix.clone(),
             workers: if self.workers == 0 { fewest } else { self.workers },
-            handshakes_max: self.handshakes.unwrap_or(if storm { HANDSHAKES_STORM } else { HANDSHAKES }).max(1),
+            handshakes_max: self
+                .handshakes
+                .unwrap_or(if storm { HANDSHAKES_STORM } else { HANDSHAKES })
+                .max(1),
             churn_per_second: self.churn,
             token: self.token.clone(),
             run: fastrand::u32(..),
@@ -193,7 +199,9 @@ impl Load {
             (None, Some(_)) => PublishBy::Redis,
         };
         if is_poll && by == PublishBy::Redis {
-            bail!("long-poll lives on history, which a plain PUBLISH does not reach: --publish-by fcall, ws or http");
+            bail!(
+                "long-poll lives on history, which a plain PUBLISH does not reach: --publish-by fcall, ws or http"
+            );
         }
         Ok(by)
     }
@@ -211,9 +219,11 @@ impl Load {
 
     /// Processes that are watched.
     pub(super) fn processes(&self) -> Result<Vec<Process>> {
-        let servers = self.pid.iter().map(|pid| Ok(Process { name: "server".to_owned(), pid: *pid, is_server: true }));
+        let servers =
+            self.pid.iter().map(|pid| Ok(Process { name: "server".to_owned(), pid: *pid, is_server: true }));
         let others = self.watch.iter().map(|word| {
-            let (name, pid) = word.split_once('=').with_context(|| format!("--watch {word}: it is NAME=PID"))?;
+            let (name, pid) =
+                word.split_once('=').with_context(|| format!("--watch {word}: it is NAME=PID"))?;
             let pid = pid.parse().with_context(|| format!("--watch {word}: {pid} is no process id"))?;
             Ok(Process { name: name.to_owned(), pid, is_server: false })
         });
@@ -230,7 +240,8 @@ fn target(url: &str) -> Result<Target> {
 /// `redis://[[user:]password@]host[:port]`.
 fn redis(url: &str) -> Result<Redis> {
     let rest = url.strip_prefix("redis://");
-    let rest = rest.with_context(|| format!("{url:?} is not a URL such as redis://127.0.0.1:6379, without TLS"))?;
+    let rest =
+        rest.with_context(|| format!("{url:?} is not a URL such as redis://127.0.0.1:6379, without TLS"))?;
     let rest = rest.split('/').next().unwrap_or_default();
     let (auth, host) = match rest.rsplit_once('@') {
         Some((auth, host)) => (Some(auth.split_once(':').unwrap_or(("", auth))), host),
