@@ -1,10 +1,11 @@
-//! Clients over plain sockets, for end-to-end tests.
+//! Clients over plain sockets, for end-to-end tests, and the load generator behind `roomcast bench`.
 //!
-//! They share no code with the server, so that a mistake cannot hide on both sides, and they can
-//! send what no well-behaved client would.
+//! They share no code with the server, so that a mistake cannot hide on both sides, and the clients can
+//! send what no well-behaved one would.
 
 pub mod checker;
 pub mod http;
+pub mod load;
 pub mod sse;
 pub mod ws;
 

@@ -1,6 +1,7 @@
 //! The command line. Errors go to standard error as a sentence; exit codes are 0, 1 (it failed) and
 //! 2 (it was asked wrongly).
 
+mod bench;
 mod doctor;
 mod publish;
 mod subscribe;
@@ -39,6 +40,9 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Put load on a server, count every message, and measure what it costs
+    #[command(long_about = bench::ABOUT)]
+    Bench(Box<bench::Arguments>),
     /// Check what usually goes wrong: Redis, its version and settings, descriptors, ports
     Doctor(Settings),
 }
@@ -128,6 +132,7 @@ pub fn run() -> ExitCode {
             println!("the configuration is good");
             ExitCode::SUCCESS
         }),
+        Command::Bench(arguments) => report(arguments.run()),
         Command::Doctor(settings) => with_config(&settings, |config| match block_on(doctor::run(config)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

@@ -43,7 +43,7 @@ fn version_and_help() {
     let version = run(&["--version"]);
     assert_eq!(stdout(&version), format!("roomcast {}\n", env!("CARGO_PKG_VERSION")));
     let help = stdout(&run(&["--help"]));
-    for command in ["serve", "publish", "subscribe", "token", "config", "doctor"] {
+    for command in ["serve", "publish", "subscribe", "token", "config", "bench", "doctor"] {
         assert!(help.contains(command), "{command} is missing in the help");
     }
     check(&run(&["--no-such-flag"]), 2, "--no-such-flag");
