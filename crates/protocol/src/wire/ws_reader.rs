@@ -94,6 +94,11 @@ struct Message {
 }
 
 impl FrameReader {
+    /// The longest message that it takes, in bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
     /// A reader that takes messages of up to `message_bytes_max` bytes, all fragments together.
     pub fn new(message_bytes_max: usize) -> Self {
         Self {

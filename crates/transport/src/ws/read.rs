@@ -38,6 +38,8 @@ struct Read {
     /// What came after them could not be taken.
     error: Option<ReadError>,
     end: bool,
+    /// How many bytes all that was.
+    len: usize,
 }
 
 /// Passes on what the peer sends until its side ends.
@@ -72,12 +74,17 @@ pub(super) async fn read_loop(
     }
 }
 
-/// Reads and forgets, until the peer's close frame, the end, or more than was on its way.
+/// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
+/// [`LATE_BYTES_MAX`].
 pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
-    for _ in 0..LATE_BYTES_MAX / READ_BYTES {
+    let mut left = reader.message_bytes_max() + LATE_BYTES_MAX;
+    while left > 0 {
         match next(socket, reader).await {
-            Ok(Read { frames, end: false, .. })
-                if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) => {}
+            Ok(Read { frames, end: false, len, .. })
+                if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) =>
+            {
+                left = left.saturating_sub(len);
+            }
             _ => return,
         }
         yield_now().await;
@@ -87,7 +94,9 @@ pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
 async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
     poll_fn(|context| {
         SCRATCH.with_borrow_mut(|scratch| match socket.poll_read(context, scratch) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read { frames: Vec::new(), error: None, end: true })),
+            Poll::Ready(Ok(0)) => {
+                Poll::Ready(Ok(Read { frames: Vec::new(), error: None, end: true, len: 0 }))
+            }
             Poll::Ready(Ok(len)) => Poll::Ready(Ok(parse(&mut scratch[..len], reader))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -97,7 +106,7 @@ async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
 }
 
 fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
-    let mut read = Read { frames: Vec::new(), error: None, end: false };
+    let mut read = Read { frames: Vec::new(), error: None, end: false, len: bytes.len() };
     loop {
         match reader.read(&mut bytes) {
             Ok(Some(frame)) => read.frames.push(frame),
