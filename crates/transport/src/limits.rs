@@ -52,8 +52,8 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What is still read from a WebSocket after our close frame, in bytes, in search of the peer's: what a client
-/// may have had on its way. One that goes on sending is cut off.
-pub(crate) const LATE_BYTES_MAX: usize = 1024 * 1024;
+/// may have had on its way, one of the largest messages that can be configured. One that goes on sending is cut off.
+pub(crate) const LATE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Connections that wait for a core to take them.
 pub(crate) const ACCEPTED_MAX: usize = 1024;

@@ -72,13 +72,17 @@ pub(super) async fn read_loop(
     }
 }
 
-/// Reads and forgets, until the peer's close frame, the end, or more than was on its way.
-pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
+/// Reads and forgets, until the peer's close frame, the end, or more than was on its way. One that goes on too fast
+/// has no intention to close.
+pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut FrameReader) {
     for _ in 0..LATE_BYTES_MAX / READ_BYTES {
         match next(socket, reader).await {
             Ok(Read { frames, end: false, .. })
                 if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) => {}
             _ => return,
+        }
+        if !session.keeps_pace(reader.take_frames()) {
+            return;
         }
         yield_now().await;
     }
