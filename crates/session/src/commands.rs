@@ -48,12 +48,19 @@ impl Session {
     /// So many frames have come, whatever was in them. Where they come too fast, waits, so that nothing is read meanwhile:
     /// fragments and pings make work too.
     pub async fn pace(&self, frames: u32) {
-        let rates = self.core().settings().rates;
-        loop {
-            let taken = self.rate_limit().frames(rates, frames, Instant::now());
-            let Err(wait) = taken else { return };
+        while let Err(wait) = self.take_frames(frames) {
             sleep(wait.min(PAUSE_MAX)).await;
         }
+    }
+
+    /// Whether so many frames may come now.
+    pub fn keeps_pace(&self, frames: u32) -> bool {
+        self.take_frames(frames).is_ok()
+    }
+
+    fn take_frames(&self, frames: u32) -> Result<(), Duration> {
+        let rates = self.core().settings().rates;
+        self.rate_limit().frames(rates, frames, Instant::now())
     }
 
     /// Raw mode has no answers: a message that may not be published ends the conversation, one that

@@ -132,6 +132,6 @@ async fn exchange(socket: &Socket, early: Bytes, session: &Session, mut reader: 
     if !peer_closed {
         // Reading on keeps the kernel from answering late data with a reset, which would
         // take our close frame away from the peer.
-        let _ = timeout(CLOSE_LIMIT, drain(socket, &mut reader)).await;
+        let _ = timeout(CLOSE_LIMIT, drain(socket, session, &mut reader)).await;
     }
 }

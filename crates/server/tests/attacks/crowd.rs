@@ -1,12 +1,14 @@
 //! Good clients: WebSockets and SSE streams in one room, and somebody who publishes to it all the time. They
 //! measure how late each message is, and see whether one is missing.
 
-use std::net::{Shutdown, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
+use roomcast_bench::http::connect;
 use roomcast_bench::{SseClient, WsClient};
 use xtask::wait_until;
 
@@ -16,7 +18,7 @@ const EACH: usize = 20;
 pub(crate) const CONNECTIONS: usize = 2 * EACH + 1;
 /// From one message to the next: well below the rate at which a client is refused, and enough of them that a
 /// window has a 99th percentile.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(15);
 
 /// What all of them write down.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ struct Ledger {
     start: Instant,
     /// When a message was sent, in µs since the start, and how long it took to one client, in µs.
     deliveries: Mutex<Vec<(u64, u64)>>,
+    /// The same of what two threads of this process say to each other over a socket: how late the machine is by itself.
+    echoes: Mutex<Vec<(u64, u64)>>,
     /// Messages sent.
     sent: AtomicU64,
     /// Messages that each client has got.
@@ -68,6 +72,7 @@ impl Crowd {
         let ledger = Arc::new(Ledger {
             start: Instant::now(),
             deliveries: Mutex::default(),
+            echoes: Mutex::default(),
             sent: AtomicU64::new(0),
             got: (0..2 * EACH).map(|_| AtomicU64::new(0)).collect(),
             complaints: Mutex::default(),
@@ -84,6 +89,7 @@ impl Crowd {
             crowd.sockets.push(client.stream().try_clone().unwrap());
             crowd.read(index, move || Ok(client.event()?.data));
         }
+        crowd.echo();
         crowd.publish(WsClient::raw(port, "/ws?room=good").unwrap());
         crowd
     }
@@ -104,6 +110,23 @@ impl Crowd {
         }));
     }
 
+    fn echo(&mut self) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut near = connect(listener.local_addr().unwrap().port()).unwrap();
+        let mut far = listener.accept().unwrap().0;
+        self.threads.push(spawn(move || drop(std::io::copy(&mut far.try_clone().unwrap(), &mut far))));
+        let ledger = Arc::clone(&self.ledger);
+        self.threads.push(spawn(move || {
+            while !ledger.stop.load(Relaxed) {
+                let sent = ledger.now_us();
+                near.write_all(b"x").unwrap();
+                near.read_exact(&mut [0]).unwrap();
+                ledger.echoes.lock().unwrap().push((sent, ledger.now_us() - sent));
+                sleep(PACE / 4);
+            }
+        }));
+    }
+
     fn publish(&mut self, mut client: WsClient) {
         let ledger = Arc::clone(&self.ledger);
         self.threads.push(spawn(move || {
@@ -118,14 +141,18 @@ impl Crowd {
         }));
     }
 
-    /// How late messages were, in µs, that were sent while `what` went on: once for each message and client.
-    pub(crate) fn latencies_during(&self, what: impl FnOnce()) -> Vec<u64> {
+    /// How late messages were, in µs, that were sent while `what` went on, once for each message and client; and how late
+    /// the machine was.
+    pub(crate) fn latencies_during(&self, what: impl FnOnce()) -> (Vec<u64>, Vec<u64>) {
         let from = self.ledger.now_us();
         what();
         let until = self.ledger.now_us();
         self.wait_for_all_sent_so_far();
-        let deliveries = self.ledger.deliveries.lock().unwrap();
-        deliveries.iter().filter(|(sent, _)| (from..until).contains(sent)).map(|(_, late)| *late).collect()
+        let [deliveries, echoes] = [&self.ledger.deliveries, &self.ledger.echoes].map(|all| {
+            let all = all.lock().unwrap();
+            all.iter().filter(|(sent, _)| (from..until).contains(sent)).map(|(_, late)| *late).collect()
+        });
+        (deliveries, echoes)
     }
 
     fn wait_for_all_sent_so_far(&self) {

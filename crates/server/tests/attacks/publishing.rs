@@ -76,7 +76,8 @@ fn one_that_never_reads() {
         let mut deaf = WsClient::raw(port, "/ws?room=bulk").unwrap();
         let stream = SseClient::open(port, "/sse?room=bulk").unwrap();
         let slow = || scene.metric("roomcast_slow_consumers_total", "");
-        while slow() < 2.0 {
+        let before = slow();
+        while slow() < before + 2.0 {
             for _ in 0..20 {
                 let response = request(port, "POST", "/rooms/bulk/messages", &[], &[b'x'; 60_000]).unwrap();
                 assert_eq!(response.status, 202);
@@ -86,7 +87,7 @@ fn one_that_never_reads() {
         assert_eq!(deaf.close_code().unwrap(), Some(4408));
         drop(stream);
     });
-    assert_eq!(scene.metric("roomcast_closes_total", "4408"), 1.0);
+    assert!(scene.metric("roomcast_closes_total", "4408") >= 1.0);
     scene.end();
 }
 

@@ -75,8 +75,8 @@ pub(super) async fn read_loop(
 }
 
 /// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
-/// [`LATE_BYTES_MAX`].
-pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
+/// [`LATE_BYTES_MAX`]. One that goes on too fast has no intention to close.
+pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut FrameReader) {
     let mut left = reader.message_bytes_max() + LATE_BYTES_MAX;
     while left > 0 {
         match next(socket, reader).await {
@@ -86,6 +86,9 @@ pub(super) async fn drain(socket: &Socket, reader: &mut FrameReader) {
                 left = left.saturating_sub(len);
             }
             _ => return,
+        }
+        if !session.keeps_pace(reader.take_frames()) {
+            return;
         }
         yield_now().await;
     }
