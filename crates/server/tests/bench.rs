@@ -115,6 +115,18 @@ fn a_page_with_charts() {
     assert!(page.contains("<svg") && page.contains("20 accepted"), "{page}");
 }
 
+/// Clients that a full node turns away are told apart from messages that are lost.
+#[test]
+fn who_is_turned_away_is_counted() {
+    let (output, json) = run("--connections 12 --rate 20 --duration 1s --set limits.connections=10 --strict");
+    assert_eq!(output.status.code(), Some(1), "--strict fails");
+    let report: Report = serde_json::from_str(&json).unwrap();
+    assert!(report.open < 12 && report.counts.failed == 12 - report.open as u64, "{report:?}");
+    assert_eq!(report.counts.delivered, report.accepted * report.open as u64, "{report:?}");
+    assert_eq!(report.counts.lost, 0);
+    assert!(report.failures.keys().any(|why| why.contains("503")), "{:?}", report.failures);
+}
+
 /// Messages go on through Redis, and the node that should deliver them is gone.
 #[test]
 fn what_a_dead_node_loses_is_counted() {
