@@ -115,10 +115,7 @@ fn environment(name: &str) -> Option<String> {
 pub fn run() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     match command.unwrap_or(Command::Serve(serve)) {
-        Command::Serve(settings) => with_config(&settings.clone(), |config| {
-            log::start(&config);
-            report(app::serve(config, &(Box::new(move || settings.read()) as app::Reload)))
-        }),
+        Command::Serve(settings) => run_node(settings),
         Command::Publish(arguments) => report(block_on(publish::run(arguments))),
         Command::Subscribe(arguments) => report(block_on(subscribe::run(arguments))),
         Command::Token(arguments) => {
@@ -132,13 +129,25 @@ pub fn run() -> ExitCode {
             println!("the configuration is good");
             ExitCode::SUCCESS
         }),
-        Command::Bench(arguments) => report(arguments.run()),
+        Command::Bench(arguments) => match arguments.node() {
+            Some(settings) => {
+                bench::end_with_parent().map_or_else(|error| report(Err(error)), |()| run_node(settings))
+            }
+            None => report(arguments.run()),
+        },
         Command::Doctor(settings) => with_config(&settings, |config| match block_on(doctor::run(config)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => report(Err(error)),
         }),
     }
+}
+
+fn run_node(settings: Settings) -> ExitCode {
+    with_config(&settings.clone(), |config| {
+        log::start(&config);
+        report(app::serve(config, &(Box::new(move || settings.read()) as app::Reload)))
+    })
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

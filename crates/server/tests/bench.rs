@@ -94,6 +94,9 @@ fn the_floor_and_the_comparison_with_it() {
         let report: Report = serde_json::from_str(&json).unwrap();
         assert_eq!((report.accepted, report.counts.delivered), (90, 360));
     }
+    let (output, json) = run("floor --connections 4 --mode closed --duration 1s --strict");
+    let closed: Report = serde_json::from_str(&json).unwrap();
+    assert!(output.status.success() && closed.accepted >= 32, "{closed:?}");
     let (output, json) = run(&format!("compare --runs 1 --connections 12 --rooms 3 {SHORT} --strict"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let comparison: Comparison = serde_json::from_str(&json).unwrap();
@@ -110,6 +113,18 @@ fn a_page_with_charts() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("<svg") && page.contains("20 accepted"), "{page}");
+}
+
+/// Clients that a full node turns away are told apart from messages that are lost.
+#[test]
+fn who_is_turned_away_is_counted() {
+    let (output, json) = run("--connections 12 --rate 20 --duration 1s --set limits.connections=10 --strict");
+    assert_eq!(output.status.code(), Some(1), "--strict fails");
+    let report: Report = serde_json::from_str(&json).unwrap();
+    assert!(report.open < 12 && report.counts.failed == 12 - report.open as u64, "{report:?}");
+    assert_eq!(report.counts.delivered, report.accepted * report.open as u64, "{report:?}");
+    assert_eq!(report.counts.lost, 0);
+    assert!(report.failures.keys().any(|why| why.contains("503")), "{:?}", report.failures);
 }
 
 /// Messages go on through Redis, and the node that should deliver them is gone.
@@ -140,6 +155,26 @@ fn what_a_dead_node_loses_is_counted() {
     assert!(report.counts.lost > 0 && report.counts.delivered > 0);
     assert_eq!(report.counts.delivered + report.counts.lost, 720 * 4, "nothing is forgotten");
     assert_eq!((report.counts.duplicated, report.counts.out_of_order), (0, 0));
+}
+
+/// Not even a crash of the load generator leaves a process behind.
+#[test]
+fn nothing_stays_behind() {
+    let mut bench = command("--connections 4 --duration 60s --quiet").stderr(Stdio::null()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", bench.id());
+    let mut pids = Vec::new();
+    wait_until("a node and a worker run", || {
+        let text = std::fs::read_to_string(&children).unwrap();
+        pids = text.split_whitespace().map(str::to_owned).collect();
+        pids.len() == 2
+    });
+    bench.kill().unwrap();
+    bench.wait().unwrap();
+    for pid in pids {
+        // One that nobody has waited for yet is a zombie, state Z.
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        wait_until("it has ended", || stat().rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z')));
+    }
 }
 
 #[test]

@@ -166,8 +166,12 @@ impl Client {
         self.scanner = Scanner::Poll(PollScanner::default());
     }
 
-    /// How many messages it lacks, given how many each stream has.
+    /// How many messages it lacks, given how many each stream has. One that never became a member lacks nothing: it
+    /// counts as failed.
     pub(super) fn lost(&self, plan: &Plan, accepted: &[u64]) -> u64 {
+        if self.state != State::Open {
+            return 0;
+        }
         let streams = plan.streams_of(self.room).zip(&self.tracks);
         streams.map(|(stream, track)| track.lost(accepted.get(stream).copied().unwrap_or(0))).sum()
     }

@@ -46,8 +46,9 @@ fn read_publication(bytes: &[u8]) -> io::Result<Option<(u32, &[u8], usize)>> {
     Ok(rest.get(..length).map(|bytes| (room, bytes, 8 + length)))
 }
 
-/// Serves until standard input ends; prints `listening on PORT` first.
-pub fn serve() -> io::Result<()> {
+/// Serves until standard input ends; prints `listening on PORT` first. With `merges`, messages of one room that came
+/// with one read are written at once: the floor of a closed loop, where a server never has just one to write.
+pub fn serve(merges: bool) -> io::Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // Where that is refused, connections fail, and the report says why.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -57,7 +58,8 @@ pub fn serve() -> io::Result<()> {
     println!("listening on {}", listener.local_addr()?.port());
     io::stdout().flush()?;
     let stdin = io::stdin();
-    let mut floor = Floor { poller: Poller::new()?, connections: HashMap::new(), rooms: Vec::new(), next: 0 };
+    let mut floor =
+        Floor { poller: Poller::new()?, connections: HashMap::new(), rooms: Vec::new(), next: 0, merges };
     floor.poller.add(&listener, LISTENER, Ready::IN)?;
     floor.poller.add(&stdin, INPUT, Ready::IN)?;
     let mut buffer = vec![0; 64 * 1024];
@@ -80,6 +82,7 @@ struct Floor {
     /// By number of the room: its members. The sockets of clients are here, next to each other.
     rooms: Vec<Vec<(u64, OwnedFd)>>,
     next: u64,
+    merges: bool,
 }
 
 /// One that has not said what it is, a publisher, or a member.
@@ -165,13 +168,25 @@ impl Floor {
 
     /// Writes what is whole to everyone; gives what is not.
     fn deliver(&self, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        let mut at = 0;
+        let (mut at, mut joined) = (0, Vec::new());
         while let Some((room, publication, length)) = read_publication(&bytes[at..])? {
+            at += length;
+            let mut whole = publication;
+            if self.merges {
+                joined.clear();
+                joined.extend_from_slice(publication);
+                while let Some((next_room, next, length)) = read_publication(&bytes[at..])?
+                    && next_room == room
+                {
+                    joined.extend_from_slice(next);
+                    at += length;
+                }
+                whole = &joined;
+            }
             for (_, member) in self.rooms.get(room as usize).into_iter().flatten() {
                 // One that has gone is noticed when it is read.
-                let _ = write_all(member, publication);
+                let _ = write_all(member, whole);
             }
-            at += length;
         }
         bytes.drain(..at);
         Ok(bytes)

@@ -17,9 +17,9 @@ const BOTTOM: f64 = 28.0;
 /// Lines of one chart take these in turn.
 const COLOURS: [&str; 3] = ["#2563eb", "#d97706", "#059669"];
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:44em;margin:2em auto;padding:0 1em;\
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:54em;margin:2em auto;padding:0 1em;\
 color:#1f2937;background:#fff}h1{font-size:1.3em}h2{font-size:1em;margin:2em 0 .3em}pre{background:#f3f4f6;padding:1em;\
-overflow:auto;font-size:13px}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#6b7280}\
+overflow:auto;font-size:12px}svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#6b7280}\
 svg .grid{stroke:#e5e7eb}svg polyline{fill:none;stroke-width:2}.key{font-size:13px}.key b{margin-right:1.2em}\
 @media(prefers-color-scheme:dark){body{color:#e5e7eb;background:#111827}pre{background:#1f2937}svg .grid{stroke:#374151}}";
 
@@ -76,13 +76,19 @@ fn charts(report: &Report) -> String {
     let over_time = |of: fn(&super::report::Moment) -> f64| {
         report.moments.iter().map(|moment| (moment.at_seconds, of(moment))).collect::<Vec<_>>()
     };
+    // The last interval is shorter than a second; a very short one says nothing.
+    let per_second = |of: fn(&super::report::Moment) -> f64| {
+        let pairs = report.moments.windows(2).map(|pair| (pair[1].at_seconds - pair[0].at_seconds, pair[1]));
+        let whole = pairs.filter(|(seconds, _)| *seconds > 0.5);
+        whole.map(|(seconds, moment)| (moment.at_seconds, of(&moment) / seconds)).collect::<Vec<_>>()
+    };
     let mut out = String::new();
-    out += &chart("Deliveries a second", "s", &[("deliveries", over_time(|m| m.delivered as f64))]);
+    out += &chart("Deliveries a second", "s", &[("deliveries", per_second(|m| m.delivered as f64))]);
     let latencies = [("p50", over_time(|m| m.p50_ms)), ("p99", over_time(|m| m.p99_ms))];
     out += &chart("Latency in each second, ms", "s", &latencies);
     let percentiles = report.percentiles.iter().map(|(percent, ms)| (nines(*percent), *ms)).collect();
     out += &chart("Latency by share of messages, ms", "nines", &[("all messages", percentiles)]);
-    out += &chart("CPU of the server, % of a core", "s", &[("CPU", over_time(|m| m.cpu_us as f64 / 1e4))]);
+    out += &chart("CPU of the server, % of a core", "s", &[("CPU", per_second(|m| m.cpu_us as f64 / 1e4))]);
     let memory = over_time(|m| m.resident_kib as f64 / 1024.0);
     out += &chart("Memory of the server, MiB", "s", &[("resident", memory)]);
     let cycle = |of: fn(&super::report::Cycle) -> u64| {
@@ -94,9 +100,9 @@ fn charts(report: &Report) -> String {
     out
 }
 
-/// How many nines a percentage has, so that the rare slow messages have room: 90 is 1, 99 is 2.
+/// How many nines a percentage has, up to four, so that the rare slow messages have room: 90 is 1, 99 is 2.
 fn nines(percent: f64) -> f64 {
-    (100.0 / (100.0 - percent).max(0.001)).log10()
+    (100.0 / (100.0 - percent).max(0.01)).log10()
 }
 
 /// Lines over a common axis; nothing if no line has two points.
@@ -145,7 +151,7 @@ fn chart(title: &str, x_unit: &str, lines: &[Line<'_>]) -> String {
 /// The percentage of so many nines.
 fn share(nines: f64) -> String {
     let percent = 100.0 - 100.0 / 10f64.powf(nines);
-    format!("{percent:.*} %", nines.ceil().max(0.0) as usize)
+    format!("{percent:.*} %", (nines.ceil() - 2.0).max(0.0) as usize)
 }
 
 /// The next number that makes good marks on an axis.
@@ -163,7 +169,7 @@ fn short(value: f64) -> String {
         v if v >= 1e6 => format!("{:.1} M", v / 1e6),
         v if v >= 1e4 => format!("{:.0} k", v / 1e3),
         v if v >= 10.0 || v == 0.0 => format!("{v:.0}"),
-        v => format!("{v:.2}"),
+        v => format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
     }
 }
 
@@ -218,7 +224,7 @@ mod tests {
     #[test]
     fn axes() {
         assert_eq!([0.0, 1.0, 1.1, 37.0, 950.0].map(round_up), [1.0, 1.0, 2.0, 40.0, 1000.0]);
-        assert_eq!([0.0, 1.0, 3.0].map(share), ["0 %", "90.0 %", "99.900 %"]);
-        assert_eq!(short(1_500_000.0), "1.5 M");
+        assert_eq!([0.0, 1.0, 3.0].map(share), ["0 %", "90 %", "99.9 %"]);
+        assert_eq!([1_500_000.0, 15.0, 5.0, 0.25].map(short), ["1.5 M", "15", "5", "0.25"]);
     }
 }

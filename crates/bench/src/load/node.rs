@@ -24,7 +24,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `program serve` without limits on how much a client may send and how fast clients may come, and waits
+    /// Starts `program bench node`, which is `program serve` that ends with this process, without limits on how much a client may send and how fast clients may come, and waits
     /// until it is ready.
     pub fn node(program: &Path, redis: Option<&str>, settings: &[String]) -> Result<Self> {
         let (port, admin_port) = (free_port()?, free_port()?);
@@ -32,7 +32,7 @@ impl Server {
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(program);
         command
-            .arg("serve")
+            .args(["bench", "node"])
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(["--set", "limits.messages_per_second=0", "--set", "limits.bytes_per_second=0"])
@@ -52,10 +52,11 @@ impl Server {
         Ok(node)
     }
 
-    /// Starts `program bench floor-server`.
-    pub fn floor(program: &Path) -> Result<Self> {
+    /// Starts `program bench floor-server`, which may write several messages at once.
+    pub fn floor(program: &Path, merges: bool) -> Result<Self> {
         let mut child = Command::new(program)
             .args(["bench", "floor-server"])
+            .args(merges.then_some("--merge"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,7 +14,7 @@ pub const CONNECTIONS_PER_WORKER_MAX: usize = 18_000;
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where clients connect, in turns.
+    /// Where clients connect.
     pub targets: Vec<Target>,
     /// Where publishers of [`PublishBy::Redis`] and [`PublishBy::Function`] connect.
     pub redis: Option<Redis>,
@@ -211,9 +211,9 @@ impl Plan {
         format!("{}{room}", self.room_prefix)
     }
 
-    /// Where a client, or a publisher, connects.
+    /// Where a client, or a publisher, connects: each room is spread over all targets.
     pub fn target(&self, number: usize) -> &Target {
-        &self.targets[number % self.targets.len()]
+        &self.targets[(number / self.rooms + number % self.rooms) % self.targets.len()]
     }
 
     /// What is wrong with it, as a sentence.
@@ -296,6 +296,22 @@ pub(crate) mod tests {
         let two_workers = Plan { workers: 2, ..plan() };
         let all: usize = (0..2).map(|worker| two_workers.clients_of(worker).count()).sum();
         assert_eq!(all, 10);
+    }
+
+    #[test]
+    fn every_room_is_on_every_target() {
+        let target = |port| Target { address: ([127, 0, 0, 1], port).into(), authority: String::new() };
+        for rooms in [1, 3, 4, 5] {
+            let plan =
+                Plan { rooms, connections: rooms * 8, targets: (0..4).map(target).collect(), ..plan() };
+            for port in 0..4 {
+                let here = |number: &usize| plan.target(*number).address.port() == port;
+                for room in 0..rooms {
+                    let members = (room..plan.connections).step_by(rooms).filter(here).count();
+                    assert_eq!(members, 2, "of room {room} of {rooms} on {port}");
+                }
+            }
+        }
     }
 
     #[test]

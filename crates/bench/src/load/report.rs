@@ -44,7 +44,7 @@ pub struct Report {
     pub seconds: f64,
     /// Messages delivered each second.
     pub deliveries_per_second: f64,
-    /// How many messages the server wrote at once, as seen by clients.
+    /// How many messages came with one read of a client; above 1, they had piled up.
     pub messages_per_read: f64,
     /// From when a message should have been sent until it came.
     pub latency: Summary,

@@ -86,7 +86,7 @@ impl Track {
 pub struct Counts {
     /// Messages that came, without duplicates.
     pub delivered: u64,
-    /// Reads that brought messages: with fewer than messages, the server wrote several at once.
+    /// Reads that brought messages: with fewer than messages, these had piled up.
     pub reads: u64,
     /// Messages that came again.
     pub duplicated: u64,

@@ -12,8 +12,10 @@ use roomcast_bench::load::process::Process;
 use roomcast_bench::load::{
     self, Mode, Plan, PublishBy, Report, Servers, Transport, floor, html, text, worker,
 };
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use self::arguments::Load;
+use super::Settings;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -59,17 +61,38 @@ enum Command {
     Worker,
     /// Be the yardstick, until standard input ends
     #[command(hide = true)]
-    FloorServer,
+    FloorServer {
+        /// Write messages of one room that came together at once
+        #[arg(long)]
+        merge: bool,
+    },
+    /// Be the node that is measured, and end with the process that measures it
+    #[command(hide = true)]
+    Node(Box<Settings>),
+}
+
+/// Whatever ends the load generator, its node must not stay behind.
+pub(super) fn end_with_parent() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot tie this node to the load generator")
 }
 
 impl Arguments {
+    /// The settings of the node that this process is to be, if it is.
+    pub(super) fn node(&self) -> Option<Settings> {
+        match &self.command {
+            Some(Command::Node(settings)) => Some((**settings).clone()),
+            _ => None,
+        }
+    }
+
     pub(super) fn run(self) -> Result<()> {
         match self.command {
             None => run_once(&self.load, Subject::Target),
             Some(Command::Floor(load)) => run_once(&load, Subject::Floor),
             Some(Command::Compare { runs, load }) => compare(&load, runs),
             Some(Command::Worker) => worker::run().context("a worker of the load generator failed"),
-            Some(Command::FloorServer) => floor::serve().context("the floor failed"),
+            Some(Command::Node(_)) => bail!("a node is started with `roomcast serve`"),
+            Some(Command::FloorServer { merge }) => floor::serve(merge).context("the floor failed"),
         }
     }
 }
@@ -150,7 +173,7 @@ fn start(load: &Load, subject: Subject, program: &Path, plan: &mut Plan) -> Resu
         }
         plan.targets.clear();
         plan.publish = PublishBy::Floor;
-        return Ok(vec![Server::floor(program)?]);
+        return Ok(vec![Server::floor(program, matches!(plan.mode, Mode::Closed { .. }))?]);
     }
     if !plan.targets.is_empty() {
         return Ok(Vec::new());
