@@ -151,6 +151,20 @@ fn threads_and_environment_have_one_place_each() {
 }
 
 #[test]
+fn the_container_runs_as_an_unprivileged_user() {
+    let dockerfile = text(&project_root().join("deploy/Dockerfile"));
+    let last_stage = dockerfile.rsplit("\nFROM ").next().unwrap();
+    let users: Vec<_> = last_stage.lines().filter_map(|line| line.strip_prefix("USER ")).collect();
+    let [user] = users[..] else { panic!("the last stage names one user, not {users:?}") };
+    let numbers: Vec<u32> = user.split(':').map(|part| part.parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= 1000), "{user}");
+    let (before, after) = last_stage.split_once("USER ").unwrap();
+    assert!(
+        before.contains("COPY --from=build") && after.contains("ENTRYPOINT [\"/usr/local/bin/roomcast\"]")
+    );
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
     let mut links = 0;
     for path in files("md") {
