@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use roomcast_protocol::WireForm;
+use roomcast_protocol::{ErrorCode, WireForm};
 
 use crate::overflow::OverflowPolicy;
 
@@ -70,6 +70,10 @@ impl Histogram {
 pub const CLOSE_CODES: [u16; 16] =
     [0, 1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009, 1012, 4001, 4401, 4403, 4408, 4410, 4429];
 
+/// Statuses of refused requests that are counted by themselves; every other one counts as 0.
+pub const REFUSAL_STATUSES: [u16; 15] =
+    [0, 400, 401, 403, 404, 405, 408, 413, 414, 415, 421, 426, 429, 431, 503];
+
 /// The numbers of one shard.
 #[derive(Debug, Default)]
 pub struct ShardStats {
@@ -105,6 +109,10 @@ pub struct ShardStats {
     pub silent_peers: Counter,
     /// WebSocket connections by the code that the server closed them with.
     closes: [Counter; CLOSE_CODES.len()],
+    /// Requests by the status that they were refused with.
+    refusals: [Counter; REFUSAL_STATUSES.len()],
+    /// Commands of JSON mode that were answered with an error, by its code.
+    pub command_errors: [Counter; ErrorCode::ALL.len()],
     /// Rooms with members.
     pub rooms: Counter,
     /// Memberships.
@@ -124,6 +132,17 @@ impl ShardStats {
     pub fn closed(&self, code: u16) {
         let place = CLOSE_CODES.iter().position(|known| *known == code).unwrap_or(0);
         self.closes[place].add(1);
+    }
+
+    /// Counts the status of a refusal.
+    pub fn refused(&self, status: u16) {
+        let place = REFUSAL_STATUSES.iter().position(|known| *known == status).unwrap_or(0);
+        self.refusals[place].add(1);
+    }
+
+    /// Statuses of refusals and how often each was used.
+    pub fn refusals(&self) -> impl Iterator<Item = (u16, u64)> {
+        REFUSAL_STATUSES.into_iter().zip(&self.refusals).map(|(status, counter)| (status, counter.get()))
     }
 
     /// Codes and how often each was used.

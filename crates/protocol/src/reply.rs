@@ -35,6 +35,18 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::RoomLimit,
+        Self::Unavailable,
+    ];
+
     /// The code as it is written.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -117,6 +117,7 @@ fn handshakes_are_checked() {
     // A page in a browser cannot read a status, but the code of a close.
     assert_eq!(raw("/ws?room=@bob").unwrap().close_code().unwrap(), Some(4403));
     assert_eq!(raw("/ws").unwrap().close_code().unwrap(), Some(4001));
+    assert_eq!(node.metric("roomcast_http_refusals_total", "426").unwrap(), 2.0);
 }
 
 #[test]
@@ -137,6 +138,9 @@ fn commands_are_refused_with_a_reason_and_the_conversation_goes_on() {
         let answer = client.message().unwrap().text();
         assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{answer}");
         assert!(answer.contains(message), "{answer}");
+    }
+    for (code, count) in [("bad_request", 3.0), ("forbidden", 2.0), ("too_large", 1.0)] {
+        assert_eq!(node.metric("roomcast_command_errors_total", code).unwrap(), count, "{code}");
     }
     for i in 0..=128 {
         client.send_text(&format!(r#"{{"type":"subscribe","room":"r{i}","ref":{i}}}"#)).unwrap();

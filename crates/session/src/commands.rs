@@ -90,7 +90,7 @@ impl Session {
         let Request { reference, command } = match Request::parse(frame) {
             Ok(request) => request,
             Err(error) => {
-                self.reply(&reply::error(error.code, &error.message, error.reference.as_ref()));
+                self.refuse(error.code, &error.message, error.reference.as_ref());
                 return self.pause(too_fast).await;
             }
         };
@@ -101,7 +101,7 @@ impl Session {
             None => self.carry_out(command, reference).await,
         };
         if let Err(refusal) = result {
-            self.reply(&reply::error(refusal.code, &refusal.message, reference));
+            self.refuse(refusal.code, &refusal.message, reference);
             // One that is nobody yet has nothing to go on with.
             let bad_token = brings_token && refusal.code == ErrorCode::Unauthorized;
             if let Some(close) = refusal.close().filter(|_| bad_token && self.identity().is_anonymous()) {
@@ -110,6 +110,11 @@ impl Session {
             }
         }
         self.pause(too_fast).await
+    }
+
+    fn refuse(&self, code: ErrorCode, message: &str, reference: Option<&Ref>) {
+        self.core().stats().command_errors[code as usize].add(1);
+        self.reply(&reply::error(code, message, reference));
     }
 
     /// Reads nothing until the client may send again; the network then holds it back.

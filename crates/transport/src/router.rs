@@ -55,6 +55,9 @@ pub(crate) async fn answer(
     } else {
         checked(request, &context).await.unwrap_or_else(Problem::into_response)
     };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        context.core.stats().refused(response.status().as_u16());
+    }
     origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
     if ambiguous {
         // Where this request ends a proxy may see in another way: by a Content-Length besides the coding, which is not

@@ -10,7 +10,7 @@ use prometheus::{Registry, TextEncoder};
 use roomcast_broker::Broker;
 use roomcast_hub::stats::{BUCKETS_S, Counter as Count, Histogram as ShardHistogram, ShardStats};
 use roomcast_hub::{HubStatus, OverflowPolicy};
-use roomcast_protocol::WireForm;
+use roomcast_protocol::{ErrorCode, WireForm};
 use roomcast_transport::{Gate, Refused, Tls};
 
 /// The metrics of one node.
@@ -89,7 +89,17 @@ impl Node {
             counter(
                 "roomcast_closes_total",
                 "WebSocket connections by the code they were closed with.",
-                self.closes(),
+                by_number("code", self.shards.iter().flat_map(|shard| shard.closes())),
+            ),
+            counter(
+                "roomcast_http_refusals_total",
+                "Requests by the status they were refused with.",
+                by_number("status", self.shards.iter().flat_map(|shard| shard.refusals())),
+            ),
+            counter(
+                "roomcast_command_errors_total",
+                "Commands of JSON mode that were answered with an error, by its code.",
+                self.command_errors(),
             ),
             counter(
                 "roomcast_slow_consumers_total",
@@ -259,16 +269,12 @@ impl Node {
             .collect()
     }
 
-    fn closes(&self) -> Vec<Sample> {
-        let mut codes: Vec<(u16, u64)> = Vec::new();
-        for (code, count) in self.shards.iter().flat_map(|shard| shard.closes()) {
-            match codes.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, sum)) => *sum += count,
-                None => codes.push((code, count)),
-            }
-        }
-        let name = |code: u16| if code == 0 { "other".to_owned() } else { code.to_string() };
-        codes.into_iter().map(|(code, count)| (vec![label("code", &name(code))], count)).collect()
+    fn command_errors(&self) -> Vec<Sample> {
+        let sample = |code: ErrorCode| {
+            let sum = self.sum(|shard| &shard.command_errors[code as usize]);
+            (vec![label("code", code.as_str())], sum)
+        };
+        ErrorCode::ALL.into_iter().map(sample).collect()
     }
 
     fn histogram(
@@ -353,4 +359,16 @@ fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Met
     family.set_field_type(kind);
     family.set_metric(metrics);
     family
+}
+/// What all shards have counted by codes or statuses; 0 stands for all that are not listed.
+fn by_number(name: &str, counts: impl Iterator<Item = (u16, u64)>) -> Vec<Sample> {
+    let mut sums: Vec<(u16, u64)> = Vec::new();
+    for (number, count) in counts {
+        match sums.iter_mut().find(|(known, _)| *known == number) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((number, count)),
+        }
+    }
+    let value = |number: u16| if number == 0 { "other".to_owned() } else { number.to_string() };
+    sums.into_iter().map(|(number, count)| (vec![label(name, &value(number))], count)).collect()
 }
