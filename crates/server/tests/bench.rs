@@ -19,9 +19,12 @@ fn command(arguments: &str) -> Command {
 }
 
 fn run(arguments: &str) -> (Output, String) {
-    let json = scratch_folder("bench").unwrap().join("report.json");
+    let folder = scratch_folder("bench").unwrap();
+    let json = folder.join("report.json");
     let output = command(arguments).arg("--json").arg(&json).output().unwrap();
-    (output, std::fs::read_to_string(json).unwrap_or_default())
+    let report = std::fs::read_to_string(json).unwrap_or_default();
+    std::fs::remove_dir_all(folder).unwrap();
+    (output, report)
 }
 
 /// Runs to the end; 12 clients in 3 rooms get each of the messages once and in order.

@@ -20,6 +20,7 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     child: Child,
     address: SocketAddr,
+    /// What a node prints, until it is ready.
     log: Option<PathBuf>,
 }
 
@@ -49,6 +50,10 @@ impl Server {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut node = Self { child, address, log: Some(log) };
         node.wait_until_ready(admin_port)?;
+        // Only a failing start is explained by it; without a name, it goes with the node, whatever ends that.
+        if let Some(log) = node.log.take() {
+            let _ = std::fs::remove_file(log);
+        }
         Ok(node)
     }
 
