@@ -23,7 +23,6 @@ fn run(arguments: &str) -> (Output, String) {
     let json = folder.join("report.json");
     let output = command(arguments).arg("--json").arg(&json).output().unwrap();
     let report = std::fs::read_to_string(json).unwrap_or_default();
-    std::fs::remove_dir_all(folder).unwrap();
     (output, report)
 }
 
