@@ -110,7 +110,8 @@ fn the_floor_and_the_comparison_with_it() {
 
 #[test]
 fn a_page_with_charts() {
-    let page = scratch_folder("bench").unwrap().join("report.html");
+    let folder = scratch_folder("bench").unwrap();
+    let page = folder.join("report.html");
     let output = command("--connections 4 --rate 20 --duration 1s --html").arg(&page).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = std::fs::read_to_string(page).unwrap();
