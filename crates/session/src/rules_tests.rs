@@ -1,7 +1,5 @@
 //! Every rule in both directions.
 
-use std::time::Duration;
-
 use roomcast_protocol::NodeId;
 
 use super::*;
@@ -21,20 +19,9 @@ fn settings() -> Settings {
         ("wall", namespace(PublishRule::Anyone, SubscribeRule::Anyone)),
         ("dark", Namespace { presence: false, ..namespace(PublishRule::Token, SubscribeRule::Token) }),
     ];
-    Settings {
-        node: "n".into(),
-        heartbeat: Duration::from_secs(30),
-        sse_retry: Duration::from_secs(2),
-        first_message: Duration::from_secs(10),
-        outbox_bytes: 1 << 20,
-        rooms_per_connection: 2,
-        connections_per_user: 0,
-        rates: crate::rate_limit::Rates::default(),
-        namespaces: Namespaces {
-            default: namespace(PublishRule::Token, SubscribeRule::Token),
-            named: named.map(|(name, namespace)| (name.to_owned(), namespace)).into(),
-        },
-    }
+    let default = namespace(PublishRule::Token, SubscribeRule::Token);
+    let named = named.map(|(name, namespace)| (name.to_owned(), namespace)).into();
+    Settings::for_tests(2, Namespaces { default, named })
 }
 
 const ID: ConnectionId = ConnectionId { node: NodeId(1), serial: 1 };

@@ -15,7 +15,6 @@ use super::*;
 use crate::auth::Algorithm::HS256;
 use crate::auth::{Access, Authenticator, ExpiryRule, Key, KeySet, Rules, SigningKey, sign};
 use crate::core::{CoreShared, now_s};
-use crate::rate_limit::Rates;
 use crate::settings::{Namespace, Namespaces, PublishRule, Settings};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -23,17 +22,7 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 fn settings() -> Settings {
     let wall = Namespace { publish: PublishRule::Anyone, ..Namespace::default() };
     let slow = Namespace { rate: 1, presence: true, ..Namespace::default() };
-    Settings {
-        node: "n".into(),
-        heartbeat: Duration::from_secs(30),
-        sse_retry: Duration::from_secs(2),
-        first_message: Duration::from_secs(10),
-        outbox_bytes: 1 << 20,
-        rooms_per_connection: 10,
-        connections_per_user: 0,
-        rates: Rates::default(),
-        namespaces: Namespaces { default: slow, named: HashMap::from([("wall".to_owned(), wall)]) },
-    }
+    Settings::for_tests(10, Namespaces { default: slow, named: HashMap::from([("wall".to_owned(), wall)]) })
 }
 
 /// A core with everything behind it. Needs a `LocalSet` around it.

@@ -139,6 +139,24 @@ impl Settings {
 }
 
 #[cfg(test)]
+impl Settings {
+    /// Settings that differ from test to test in rooms only.
+    pub(crate) fn for_tests(rooms_per_connection: usize, namespaces: Namespaces) -> Self {
+        Self {
+            node: "n".into(),
+            heartbeat: Duration::from_secs(30),
+            sse_retry: Duration::from_secs(2),
+            first_message: Duration::from_secs(10),
+            outbox_bytes: 1 << 20,
+            rooms_per_connection,
+            connections_per_user: 0,
+            rates: Rates::default(),
+            namespaces,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,8 +16,7 @@ pub(crate) async fn admit<B>(
     query: &Query,
     context: &Context,
 ) -> Result<Rc<Identity>, Refusal> {
-    let cookie = context.http.load().cookie.clone();
-    let token = token(request.headers(), query, &cookie);
+    let token = token(request.headers(), query, &context.http.load().cookie);
     context.core.admit(token.as_deref()).await
 }
 
