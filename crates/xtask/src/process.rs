@@ -101,6 +101,23 @@ impl Drop for Daemon {
     }
 }
 
+/// Ends a process of ours and everything it has started, at once: parents first, so that none can start more.
+pub fn kill_with_descendants(pid: u32) {
+    let children = children_of(pid);
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    children.into_iter().for_each(kill_with_descendants);
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = threads
+        .flatten()
+        .map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect()
+}
+
 /// Raises this process' soft limit of descriptors to the hard one; panics if that is below `needed`.
 pub fn need_descriptors(needed: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -188,4 +205,31 @@ fn http(port: u16, path: &str) -> Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_has_started_ends_with_it() {
+        // The shell's own process and a grandchild, which prints its id.
+        let mut shell = Command::new("sh")
+            .args(["-c", "(sleep 600 & echo $!; wait) & wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(shell.stdout.take().unwrap());
+        let mut pid = String::new();
+        std::io::BufRead::read_line(&mut output, &mut pid).unwrap();
+        kill_with_descendants(shell.id());
+        assert!(!shell.wait().unwrap().success());
+        // All of them held the output open.
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        wait_until("the grandchild is gone", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            status.is_empty() || status.contains(") Z ")
+        });
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,10 @@ use crate::program::{Job, Program};
 
 /// curl's option for HTTP/2 without TLS.
 pub(crate) const HTTP2: &str = "--http2-prior-knowledge";
+
+/// How often a loop runs curl for one event, and what it waits in between: a minute. Only bounds a failure.
+const RUNS_MAX: usize = 600;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What curl got for a POST.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,7 +165,7 @@ impl CurlLoop {
 
     /// Name and data of the next event, over any number of streams. Each one begins with a `connected`.
     pub(crate) fn event(&mut self) -> (String, String) {
-        loop {
+        for _ in 0..RUNS_MAX {
             let header = format!("Last-Event-ID: {}", self.last_id);
             let stream = self.stream.take().or_else(|| CurlStream::ask(&self.url, &["-H", &header]));
             if let Some(mut stream) = stream
@@ -170,7 +175,9 @@ impl CurlLoop {
                 self.stream = Some(stream);
                 return event;
             }
+            std::thread::sleep(PAUSE);
         }
+        panic!("curl was run {RUNS_MAX} times for one event of {}", self.url);
     }
 }
 

@@ -9,6 +9,7 @@
 mod cluster;
 mod content;
 mod curl;
+mod dead_node;
 mod echo;
 mod fan_out;
 mod http2;

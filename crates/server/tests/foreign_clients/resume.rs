@@ -39,14 +39,23 @@ fn is_whole(messages: &Messages, rooms: &[&str]) -> bool {
 
 /// Publishes through the balancer until a node has taken it; the key keeps a repetition from being a second message.
 fn publish(port: u16, room: &str, text: &str) -> String {
-    loop {
+    let mut id = String::new();
+    wait_until("a node takes a message", || {
         let key = [("Idempotency-Key", text)];
         let target = format!("/rooms/{room}/messages");
-        let Ok(answer) = request(port, "POST", &target, &key, text.as_bytes()) else { continue };
-        if answer.status == 202 {
-            let id = answer.text();
-            return id.trim_start_matches("{\"id\":\"").trim_end_matches("\"}").to_owned();
-        }
+        let Ok(answer) = request(port, "POST", &target, &key, text.as_bytes()) else { return false };
+        id = answer.text().trim_start_matches("{\"id\":\"").trim_end_matches("\"}").to_owned();
+        answer.status == 202
+    });
+    id
+}
+
+/// Says that it is over also when the test fails: the scope of threads would wait for the publisher for ever.
+struct OverWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for OverWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -149,11 +158,12 @@ fn nothing_is_lost_when_every_node_is_killed_in_turn() {
     let over = AtomicBool::new(false);
     let (sent, ids) = std::thread::scope(|scope| {
         let publisher = scope.spawn(|| publish_until(&over, port));
+        let killing = OverWhenDropped(&over);
         for node in (0..PASSES).flat_map(|_| 0..NODES) {
             cluster.replace(node);
             wait_until("all streams are back", || streams_open(&cluster) == (STREAMS + 2) as f64);
         }
-        over.store(true, Ordering::Relaxed);
+        drop(killing);
         publisher.join().unwrap()
     });
 
