@@ -36,6 +36,7 @@ mod ws;
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};
 pub use connection::{HttpSettings, LocalExecutor, serve};
 pub use gate::{Gate, GateSettings};
+pub use limits::BACKLOG;
 pub use problem::Problem;
 pub use refusal::{Refusals, Refused};
 pub use tls::{CertificateFiles, Tls, TlsError, TlsFiles};
