@@ -109,7 +109,7 @@ async fn every_outage_ends_with_all_rooms_subscribed() {
     assert!(refused.to_string().contains("Redis at 127.0.0.1"), "{refused}");
     redis.restart().unwrap();
     comes_back(&mut node, &rooms).await;
-    assert_eq!(node.broker.reconnects(), 4);
+    assert_eq!(node.broker.status().reconnects, 4);
 
     ready(&node).await;
     node.broker.publish(message("r:599", "alive"), None).await.unwrap();
@@ -192,7 +192,9 @@ async fn inspection() {
     let report = inspect(&config(&redis.url())).await.unwrap();
     assert!(report.major_version().unwrap() >= 7, "{report:?}");
     assert_eq!((&*report.mode, &*report.role), ("standalone", "master"));
-    assert_eq!(report.functions, Some(Ok(())));
+    assert_eq!(report.functions, Some(Ok(Vec::new())), "no node has loaded any");
+    assert_eq!(report.libraries.len(), 4, "{:?}", report.libraries);
+    assert!(report.clock_skew.unwrap() < Duration::from_secs(1), "the same machine's clock");
     assert!(report.maxclients.unwrap() > 0);
 
     let nowhere = inspect(&config("redis://127.0.0.1:1")).await.unwrap_err();

@@ -13,6 +13,8 @@
 //!   history that begins anew, for whatever reason, begins a new epoch: no id is ever used twice.
 //! * **Idempotent.** A publication with a key that the room has seen within [`KEY_REMEMBERED`] answers
 //!   the position of the first and is not published again.
+//! * **Traced.** The trace of a publication comes back with it, at least where it has no event name or no user: it is for
+//!   those who look into the cluster, and no promise to clients.
 //! * **Verbatim.** Payloads come back byte by byte as they were published.
 //!
 //! # Subscriptions are a wish, confirmed by an event
@@ -54,7 +56,7 @@ use std::sync::Arc;
 use roomcast_protocol::{Control, NodeId, Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
-pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
+pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, WeakEventSender, event_queue};
 pub use history::{
     HistoryPage, KEY_BYTES_MAX, KEY_REMEMBERED, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Retention, RetentionTable,
     SharedRetention,
@@ -63,6 +65,9 @@ pub use memory::MemoryBroker;
 pub use presence::{
     LEASE, LEAVE_GRACE, LocalMembers, PresenceDelta, PresenceEvent, ROOM_MEMBERS_MAX, RoomMembers,
 };
+
+/// How long it counts what a node has said of itself.
+pub const REPORT_COUNTS: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -74,6 +79,28 @@ pub struct NodeInfo {
     pub id: NodeId,
     /// What its operator calls it.
     pub name: String,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Which node.
+    pub id: NodeId,
+    /// How many connections it has.
+    pub connections: u64,
+}
+
+/// Numbers about a broker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BrokerStatus {
+    /// How often the connection to the other nodes had to be made again.
+    pub reconnects: u64,
+    /// Commands that wait for an answer now.
+    pub commands: usize,
+    /// How many may wait at once; 0 where there is nothing to wait for.
+    pub commands_max: usize,
+    /// Commands that were answered with a refusal.
+    pub refusals: u64,
 }
 
 /// Connects the nodes of a cluster. See the crate's page for what an implementation promises.
@@ -135,9 +162,13 @@ pub trait Broker: Send + Sync + 'static {
     /// The nodes that are connected to the broker now, this one among them, in no particular order.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>>;
 
+    /// Tells the other nodes how many connections this one has, and hears the same of all that have told lately, this
+    /// one among them. To be repeated every few seconds: who says nothing for [`REPORT_COUNTS`] is not among them.
+    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>>;
+
     /// The node stops: its members leave now, rather than when they are missed.
     fn close(&self) -> BoxFuture<'_, ()>;
 
-    /// How often the connection to the other nodes had to be made again.
-    fn reconnects(&self) -> u64;
+    /// How it is doing, for metrics.
+    fn status(&self) -> BrokerStatus;
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
@@ -13,19 +13,22 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
-use roomcast_session::{CoreShared, Settings};
-use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue, placement};
+use roomcast_session::{CoreShared, Settings, Tracer};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue, placement};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Api, Metrics};
+use crate::admin::{Admin, Api, Metrics, Source};
 use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
-use crate::cores::{self, Errands, Own, Shared};
+use crate::cores::{self, Errands, Own, Shared, Started};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
+use crate::log::LineLimit;
+use crate::otlp::{self, SpanCounts};
+use crate::share::Share;
 use crate::shutdown::{Signals, Wish};
 
 /// How long connections may take to end after the drain window, and after being made to leave.
@@ -64,12 +67,13 @@ impl Replaceable {
 }
 
 /// Runs a node until it is told to end.
-pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
+pub(crate) fn serve(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<()> {
     let runtime = cores::runtime().context("cannot start")?;
-    runtime.block_on(run(with_node_name(config), reload))
+    runtime.block_on(run(with_node_name(config), reload, lines))
 }
 
-async fn run(config: Config, reload: &Reload) -> Result<()> {
+async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<()> {
+    tokio::spawn(Arc::clone(&lines).tell());
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
     let certificates = Renewal::start("public", config.tls.as_ref())?;
@@ -83,17 +87,25 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let started = Instant::now();
     let node = NodeId(fastrand::u64(1..));
     let (events, event_receiver) = event_queue();
+    let weak_events = events.downgrade();
     let retention = Arc::new(ArcSwap::from_pointee(config.session.namespaces.retention()));
     let info = NodeInfo { id: node, name: config.session.node.clone() };
     let (broker, driver) = broker(&config, info, events, Arc::clone(&retention));
     let hub = Arc::new(HubStatus::default());
     let count = core_count(config.cores);
     let (router_queues, shard_queues) = queues(count);
+    let inboxes = router_queues.inboxes();
     let router = Router::new(Arc::clone(&broker), event_receiver, router_queues, Arc::clone(&hub));
     let cluster = Box::pin(async move {
         tokio::join!(driver, router.run());
     });
-    let mut cluster = cores::start_cluster(config.cluster_thread, count, cluster)?;
+    let main = tokio::runtime::Handle::current().metrics();
+    let mut threads = vec![("main".to_owned(), main)];
+    let mut on_a_core = None;
+    match cores::start_cluster(config.cluster_thread, count, cluster)? {
+        Started::OnItsOwn(metrics) => threads.push(("cluster".to_owned(), metrics)),
+        Started::ForACore(cluster) => on_a_core = Some(cluster),
+    }
 
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
@@ -105,7 +117,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         admin_certificates,
     };
     tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
+    let span_counts = Arc::<SpanCounts>::default();
+    let (tracer, collecting) = tracer(&config, &span_counts)?;
     let core = CoreShared {
+        tracer,
         node,
         broker: Arc::clone(&broker),
         hub: Arc::clone(&hub),
@@ -113,7 +128,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         authenticator: Arc::clone(&replaceable.authenticator),
         users: Arc::default(),
     };
-    let (core_queues, incoming): (Vec<_>, Vec<_>) = (0..count).map(|_| core_queue(Arc::default())).unzip();
+    let users = Arc::clone(&core.users);
+    let loads: Vec<Arc<Load>> = (0..count).map(|_| Arc::default()).collect();
+    let (core_queues, incoming): (Vec<_>, Vec<_>) =
+        loads.iter().map(|load| core_queue(Arc::clone(load))).unzip();
     let shared = Shared {
         core,
         started,
@@ -131,16 +149,38 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         shard_queues.into_iter().zip(core_errands).zip(incoming).enumerate()
     {
         let stats = Arc::clone(&shards[index]);
-        let own = Own { index, stats, queues, incoming, errands, cluster: cluster.take() };
-        core_ends.push(cores::start_core(shared.clone(), own)?);
+        let own = Own { index, stats, queues, incoming, errands, cluster: on_a_core.take() };
+        let (end, metrics) = cores::start_core(shared.clone(), own)?;
+        core_ends.push(end);
+        threads.push((format!("core-{index}"), metrics));
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate), admin_tls.clone())
-        .context("cannot register metrics")?;
+    let share = Arc::new(Share::new(node, shards.clone(), Arc::clone(&broker)));
+    tokio::spawn(Arc::clone(&share).run());
+    let metrics = Metrics::new(Source {
+        share: Arc::clone(&share),
+        spans: span_counts,
+        lines,
+        shards,
+        hub,
+        broker: Arc::clone(&broker),
+        gate: Arc::clone(&gate),
+        admin_tls: admin_tls.clone(),
+        health: Arc::clone(&health),
+        authenticator: Arc::clone(&replaceable.authenticator),
+        users,
+        loads,
+        connections_max,
+        threads,
+        events: weak_events,
+        inboxes,
+    })
+    .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
-    let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
+    let api =
+        Api { node, broker, share, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
     tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let acceptor = tokio::spawn(acceptor.run(
@@ -153,12 +193,12 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
 
     announce(&config, address, admin_address);
     tokio::select! {
-        () = serve_until_end(&mut signals, reload, &replaceable) => {}
+        () = serve_until_end(&mut signals, reload, &replaceable, &health) => {}
         () = drain_wish.notified() => info!("asked to drain by the admin API"),
     }
 
     info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
-    health.drain();
+    health.drain(SystemTime::now() + shared.drain_window + END_LIMIT);
     accepting.cancel();
     let _ = acceptor.await;
     shared.draining.cancel();
@@ -166,12 +206,19 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     end(everyone_left, &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
     let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
+    // The cores have ended, and with this the last one who could tell of a message.
+    drop(shared);
+    if let Some(collecting) = collecting {
+        let _ = tokio::time::timeout(END_LIMIT, collecting).await;
+    }
     Ok(())
 }
 
-async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &Replaceable) {
+async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &Replaceable, health: &Health) {
     while signals.next().await == Wish::Reload {
-        match reload() {
+        let reloaded = reload();
+        health.reloaded(reloaded.is_ok());
+        match reloaded {
             Ok(config) => {
                 replaceable.replace(with_node_name(config));
                 info!(
@@ -214,6 +261,18 @@ fn core_count(configured: usize) -> usize {
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
     let count = if configured == 0 { available() } else { configured };
     count.clamp(1, SHARDS_MAX)
+}
+
+type Collecting = tokio::task::JoinHandle<()>;
+
+/// What follows publications, and the task that sends what it has seen; neither unless it is configured.
+fn tracer(
+    config: &Config,
+    counts: &Arc<SpanCounts>,
+) -> Result<(Option<Arc<dyn Tracer>>, Option<Collecting>)> {
+    let Some(tracing) = &config.tracing else { return Ok((None, None)) };
+    let (spans, collector) = otlp::spans(tracing, &config.session.node, Arc::clone(counts))?;
+    Ok((Some(spans), Some(tokio::spawn(collector.run()))))
 }
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;

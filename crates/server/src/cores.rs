@@ -19,7 +19,7 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{Shard, ShardQueues};
 use roomcast_session::{Core, CoreShared, drain};
 use roomcast_transport::{Accepted, Gate, HttpSettings, Placement, serve};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Runtime, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -117,19 +117,21 @@ pub(crate) struct Own {
 }
 
 /// Starts one core. The receiver hears when its last connection has ended.
-pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiver<()>> {
+pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Receiver<()>, RuntimeMetrics)> {
     let (ended, end) = oneshot::channel();
     let runtime = runtime()?;
+    let metrics = runtime.metrics();
     Builder::new().name(format!("core-{}", own.index)).spawn(move || {
         LocalSet::new().block_on(&runtime, run_core(shared, own, ended));
     })?;
-    Ok(end)
+    Ok((end, metrics))
 }
 
 async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
     let Own { index, stats, queues, incoming, mut errands, cluster } = own;
     let Shared { core, started, http, gate, placement, drain_window, draining, stopping } = shared;
-    let shard = Rc::new(Shard::new(index, stats, queues.requests, started));
+    let shard = Shard::new(index, stats, queues.requests, started).traced_by(core.tracer.clone());
+    let shard = Rc::new(shard);
     let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
     tokio::task::spawn_local(shard.announce(queues.interest));
@@ -165,18 +167,22 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
     }
 }
 
+/// Where the cluster has been started.
+pub(crate) enum Started {
+    OnItsOwn(RuntimeMetrics),
+    /// Not yet: the first core runs it.
+    ForACore(Cluster),
+}
+
 /// Starts the cluster on a thread of its own, or gives it back for the first core.
-pub(crate) fn start_cluster(
-    thread: ClusterThread,
-    cores: usize,
-    cluster: Cluster,
-) -> io::Result<Option<Cluster>> {
+pub(crate) fn start_cluster(thread: ClusterThread, cores: usize, cluster: Cluster) -> io::Result<Started> {
     if thread.is_shared(cores) {
-        return Ok(Some(cluster));
+        return Ok(Started::ForACore(cluster));
     }
     let runtime = runtime()?;
+    let metrics = runtime.metrics();
     Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(cluster))?;
-    Ok(None)
+    Ok(Started::OnItsOwn(metrics))
 }
 
 /// A runtime of the thread that uses it.

@@ -59,7 +59,7 @@ pub(crate) const LATE_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const ACCEPTED_MAX: usize = 1024;
 
 /// Connections that wait in the kernel to be accepted.
-pub(crate) const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// What a refused client is told to wait, in seconds.
 pub(crate) const RETRY_AFTER_S: u32 = 1;

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::body::Body;
+use crate::connect::TurnedAway;
 use crate::connection::Context;
 use crate::credentials;
 use crate::downstream::Downstream;
@@ -44,7 +45,7 @@ pub(crate) async fn open(
     let over_http2 = request.method() == Method::CONNECT;
     let on_upgrade = over_http2.then(|| hyper::upgrade::on(&mut request));
     let held = request.extensions_mut().remove::<Held>();
-    let response = match handshake::accept(&mut request, json) {
+    let mut response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
         Err(problem) => {
             let mut response: Response<Body> = problem.into_response();
@@ -68,7 +69,10 @@ pub(crate) async fn open(
         Ok(session) => session,
         // Of an error over HTTP a page in a browser learns nothing; the code of a close it can read.
         Err(refusal) => match refusal.close() {
-            Some(close) => Session::ended(&context.core, form, close),
+            Some(close) => {
+                response.extensions_mut().insert(TurnedAway);
+                Session::ended(&context.core, form, close)
+            }
             None => return Err(refusal.into()),
         },
     };

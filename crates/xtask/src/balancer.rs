@@ -5,7 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
+use rustix::process::Signal;
+
+use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder, wait_until};
 
 /// Which program balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Balancer {
     // Ends before its folder does.
-    _daemon: Daemon,
+    daemon: Daemon,
     _folder: ScratchFolder,
     port: u16,
 }
@@ -33,13 +35,7 @@ impl Balancer {
 
     /// Starts a balancer on a given port.
     pub fn start_on(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<Self> {
-        let file = match kind {
-            Kind::Haproxy => "deploy/haproxy/haproxy.cfg",
-            Kind::Nginx => "deploy/nginx/nginx.conf",
-        };
-        let text = std::fs::read_to_string(project_root().join(file))
-            .with_context(|| format!("cannot read {file}"))?;
-        Self::start_with(kind, port, &for_this_machine(&text, port, nodes)?)
+        Self::start_with(kind, port, &configuration(kind, port, nodes)?)
     }
 
     /// Starts a balancer with a configuration of one's own, which listens on this port.
@@ -54,7 +50,8 @@ impl Balancer {
         let mut command = match kind {
             Kind::Haproxy => {
                 let mut command = Command::new(program("haproxy"));
-                command.arg("-db").arg("-f").arg(&config);
+                // A master that stays in front, and a worker, as in its container image: so it can be reloaded.
+                command.args(["-W", "-db", "-f"]).arg(&config);
                 command
             }
             Kind::Nginx => {
@@ -71,13 +68,34 @@ impl Balancer {
         };
         let mut daemon = Daemon::start(name, &mut command, &folder)?;
         daemon.wait_for_port(port)?;
-        Ok(Self { _daemon: daemon, _folder: folder, port })
+        Ok(Self { daemon, _folder: folder, port })
+    }
+
+    /// Has haproxy replace its worker by its own reload, and waits until the old one has ended: its streams are cut
+    /// when the configuration's `hard-stop-after` is over.
+    pub fn reload(&self) -> Result<()> {
+        let ended = || self.daemon.output().matches("exited with code").count();
+        let before = ended();
+        self.daemon.signal(Signal::USR2)?;
+        wait_until("the old worker has ended", || ended() > before);
+        Ok(())
     }
 
     /// The port that clients connect to.
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// The configuration of the folder `deploy/`, for nodes of this machine.
+pub fn configuration(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<String> {
+    let file = match kind {
+        Kind::Haproxy => "deploy/haproxy/haproxy.cfg",
+        Kind::Nginx => "deploy/nginx/nginx.conf",
+    };
+    let text =
+        std::fs::read_to_string(project_root().join(file)).with_context(|| format!("cannot read {file}"))?;
+    for_this_machine(&text, port, nodes)
 }
 
 /// The configurations are written for containers: they listen on 8000 and know the nodes as
