@@ -131,18 +131,18 @@ export class Connection implements Port {
   }
 
   #plan(): void {
-    const earliest = this.#deadlines.earliest();
-    if (this.#isClosed || earliest === undefined) {
+    const wait = this.#deadlines.wait();
+    if (this.#isClosed || wait === undefined) {
       this.#timer?.cancel();
       this.#timer = undefined;
       return;
     }
-    const now = this.#env.now();
-    const at = Math.min(Math.max(earliest, now), now + NAP_MS_MAX);
+    const delayMs = Math.min(Math.max(wait, 0), NAP_MS_MAX);
+    const at = this.#env.now() + delayMs;
     // A timer that comes too early only looks and sets the next: cheaper than a new one for each message.
     if (this.#timer && this.#timer.at <= at) return;
     this.#timer?.cancel();
-    this.#timer = { at, cancel: this.#env.schedule(() => this.#tick(), at - now) };
+    this.#timer = { at, cancel: this.#env.schedule(() => this.#tick(), delayMs) };
   }
 
   #tick(): void {

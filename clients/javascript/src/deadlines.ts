@@ -15,7 +15,7 @@ export class Deadlines<Name extends string> {
 
   /** Due in so many milliseconds. */
   set(name: Name, delayMs: number): void {
-    this.#at.set(name, this.#now() + delayMs);
+    this.#at.set(name, this.#read() + delayMs);
     this.#changed();
   }
 
@@ -27,19 +27,26 @@ export class Deadlines<Name extends string> {
     return this.#at.has(name);
   }
 
-  /** Takes out what is due, the earliest first. A clock that was set back takes all deadlines with it. */
+  /** Takes out what is due, the earliest first. */
   takeDue(): Name[] {
-    const now = this.#now();
-    const back = Math.max(0, this.#lastNow - now);
-    this.#lastNow = now;
-    for (const [name, at] of this.#at) this.#at.set(name, at - back);
+    const now = this.#read();
     const due = [...this.#at].filter(([, at]) => at <= now).sort(([, a], [, b]) => a - b);
     const names = due.map(([name]) => name);
     this.delete(...names);
     return names;
   }
 
-  earliest(): number | undefined {
-    return this.#at.size ? Math.min(...this.#at.values()) : undefined;
+  /** How long nothing is due, in milliseconds. */
+  wait(): number | undefined {
+    return this.#at.size ? Math.min(...this.#at.values()) - this.#read() : undefined;
+  }
+
+  /** Reads the clock. One that was set back takes all deadlines with it. */
+  #read(): number {
+    const now = this.#now();
+    const back = this.#lastNow - now;
+    this.#lastNow = now;
+    if (back > 0) for (const [name, at] of this.#at) this.#at.set(name, at - back);
+    return now;
   }
 }
