@@ -126,9 +126,9 @@ export class Conversation {
     this.#host.env.publish(item, this.#token).then(
       ({ id }) => this.#published(item, id),
       (error: Failure) => {
-        if (error.code !== "unauthorized" || slot !== this.#slot) return this.#notPublished(item, error);
-        // The token has ended; the item waits for a fresh one, if there is any.
-        this.#host.end(slot, { code: 4401, reason: error.message });
+        if (error.code !== "unauthorized" || !this.#token) return this.#notPublished(item, error);
+        // The token has ended. The item goes with the next link, if there is a fresh one; perhaps it has gone already.
+        if (slot === this.#slot) this.#host.end(slot, { code: 4401, reason: error.message });
       },
     );
   }

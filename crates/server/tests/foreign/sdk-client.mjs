@@ -10,7 +10,7 @@ export function start({ connect }, { url, rooms, options, publisher, paceMs }, t
   client.on("message", ({ room, id, data }) => tell({ what: "message", room, id, data }));
   client.on("left", ({ room, error }) => tell({ what: "left", room, code: error?.code }));
   client.on("closed", (error) => tell({ what: "closed", code: error?.code ?? "" }));
-  let enough = publisher === undefined;
+  let enough = publisher == null;
   const publish = async () => {
     for (let n = 0; !enough; n++) {
       const room = rooms[n % rooms.length];

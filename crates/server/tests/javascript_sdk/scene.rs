@@ -1,10 +1,11 @@
 //! Nodes on one Redis, clients of the package in front of them, and the checker at the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use roomcast_bench::checker::{Report, check};
+use roomcast_bench::checker::{Id, Report, check};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use xtask::{Balancer, Kind, Node, Redis, free_port, wait_until};
@@ -103,12 +104,11 @@ impl Scene {
     pub(crate) fn wait_until_everyone_hears(&self) {
         for program in &self.programs {
             let before: Vec<_> = program.told().iter().map(|client| client.has.clone()).collect();
+            let is_new = |client: &Told, before: &BTreeMap<String, Id>| {
+                ROOMS.iter().all(|room| client.has.get(*room) > before.get(*room))
+            };
             wait_until("everyone hears something new of every room", || {
-                let told = program.told();
-                let pairs = told.iter().zip(&before);
-                pairs
-                    .into_iter()
-                    .all(|(client, before)| client.has.iter().all(|(room, has)| *has > before[room]))
+                program.told().iter().zip(&before).all(|(client, before)| is_new(client, before))
             });
         }
     }
