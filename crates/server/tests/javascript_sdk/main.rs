@@ -11,4 +11,5 @@ mod package;
 mod scene;
 mod sdk;
 mod sleeping;
+mod tabs;
 mod tokens;

@@ -16,6 +16,8 @@ use xtask::{foreign, javascript};
 pub(crate) enum Place {
     Node,
     Chromium,
+    /// Tabs of one browser that share a connection.
+    Tabs,
 }
 
 /// What the broker has, as the clients were answered.
@@ -59,7 +61,11 @@ impl Sdk {
     pub(crate) fn start(place: Place, configs: &[Value], accepted: &Arc<Accepted>) -> Self {
         let clients = foreign::prepare().unwrap();
         let package = javascript::prepare().unwrap();
-        let script = if place == Place::Node { "sdk.mjs" } else { "sdk-chromium.mjs" };
+        let script = match place {
+            Place::Node => "sdk.mjs",
+            Place::Chromium => "sdk-chromium.mjs",
+            Place::Tabs => "sdk-tabs.mjs",
+        };
         let mut command: Command = clients.node(script);
         command.arg(package.join("dist")).args(configs.iter().map(Value::to_string));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
