@@ -76,7 +76,9 @@ fn what_a_proxy_does_not_let_through_comes_another_way() {
     let no_sockets = proxy_without_sockets(&scene.nodes);
     let no_streams = proxy_that_buffers(scene.nodes[0].port());
     for place in [Place::Node, Place::Chromium] {
-        let configs = [no_sockets.port(), no_streams].map(|port| scene.config(port, &json!({})));
+        // The first has all the time that a slow machine needs; the others stand for time that is up.
+        let ways = [(no_sockets.port(), 30_000), (no_streams, 1500)];
+        let configs = ways.map(|(port, ms)| scene.config(port, &json!({ "openTimeoutMs": ms })));
         scene.add(place, &configs);
     }
     scene.wait_until_everyone_hears();

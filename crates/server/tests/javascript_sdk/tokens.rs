@@ -53,7 +53,7 @@ fn a_token_that_has_ended_and_a_disconnected_user_do_not_come_back() {
         with_token(config, seconds, true)
     };
     let configs = ["websocket", "sse", "poll"]
-        .map(|transport| quiet(scene.config(node, &json!({ "transports": [transport] })), 6, &ROOMS));
+        .map(|transport| quiet(scene.config(node, &json!({ "transports": [transport] })), 10, &ROOMS));
     let ended = scene.add(Place::Node, &configs);
     let config = quiet(scene.config(node, &json!({ "transports": ["websocket"] })), 3600, &ROOMS);
     let disconnected = scene.add(Place::Node, &[config]);
