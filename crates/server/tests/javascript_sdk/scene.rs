@@ -18,7 +18,7 @@ pub(crate) const ROOMS: [&str; 3] = ["a", "b", "chat:1"];
 /// A crash of Redis then loses nothing that it has answered.
 pub(crate) const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 /// Between two messages of one client.
-const PACE_MS: u64 = 15;
+const PACE_MS: u64 = 40;
 /// What comes twice comes soon.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
