@@ -45,8 +45,11 @@ export interface Settings {
 export interface Slot {
   readonly index: number;
   link: Link;
-  /** Something has come through it after it had opened. */
-  isUseful: boolean;
+  /** The rooms that it was opened with. */
+  readonly rooms: readonly string[];
+  openedAt: number;
+  /** Something has come through it later than what it opened with. */
+  isUseful?: boolean;
   /** In milliseconds; only where the client has to ask for signs of life. */
   heartbeatMs?: number;
   /** The node has said goodbye: how long it asks to stay away. */
@@ -202,15 +205,19 @@ export class Connection implements Port {
   }
 
   #open(index: number): void {
-    const slot: Slot = { index, link: { close() {} }, isUseful: false };
+    // A better transport may be under way beside the link that has just ended.
+    if (this.#attempt) this.#lose(this.#attempt);
+    this.#deadlines.delete("retry");
+    const { rooms: table } = this.#conversation;
+    const rooms = table.wanted();
+    const slot: Slot = { index, link: { close() {} }, rooms, openedAt: 0 };
     this.#attempt = slot;
     this.#deadlines.set("open", this.#settings.openTimeoutMs);
     if (!this.#link) this.#tell("connecting", slot);
     const ifCurrent = <T extends unknown[]>(run: (...values: T) => void) => (...values: T) => {
       if (slot === this.#attempt || slot === this.#link) run(...values);
     };
-    const { rooms } = this.#conversation;
-    const request = { token: this.#token, own: subjectOf(this.#token), rooms: rooms.wanted(), ids: rooms.ids() };
+    const request = { token: this.#token, own: subjectOf(this.#token), rooms, ids: table.ids() };
     try {
       slot.link = this.#env.transports[index]!.open(request, {
         heard: ifCurrent(() => this.#heard(slot)),
@@ -232,7 +239,7 @@ export class Connection implements Port {
 
   #heard(slot: Slot): void {
     if (slot !== this.#link) return;
-    slot.isUseful = true;
+    slot.isUseful ||= this.#env.now() - slot.openedAt > NAP_MS_MAX;
     this.#expectLife(slot);
   }
 
@@ -265,7 +272,8 @@ export class Connection implements Port {
     if (this.#link) this.#lose(this.#link);
     this.#attempt = undefined;
     this.#link = slot;
-    this.#deadlines.delete("open", "retry");
+    slot.openedAt = this.#env.now();
+    this.#deadlines.delete("open");
     this.#ladder.opened(slot.index);
     this.#expectProbe();
     if (slot.link.send && heartbeat) slot.heartbeatMs = heartbeat * 1000;
@@ -275,9 +283,8 @@ export class Connection implements Port {
   }
 
   #expectProbe(): void {
-    this.#deadlines.delete("probe");
-    if (!this.#ladder.isLow) return;
-    this.#deadlines.set("probe", this.#settings.upgradeMs);
+    if (this.#ladder.isLow) this.#deadlines.set("probe", this.#settings.upgradeMs);
+    else this.#deadlines.delete("probe");
   }
 
   /** A link has ended, or did not open. */
@@ -289,7 +296,7 @@ export class Connection implements Port {
     // Another transport was tried beside a link that works.
     if (this.#link) return this.#expectProbe();
     const { code, reason, delayMs } = slot.goodbyeMs ? { ...end, code: 1012, delayMs: slot.goodbyeMs } : end;
-    const verdict = judge({ code, reason, ...(delayMs && { delayMs }) });
+    const verdict = judge({ code, delayMs });
     if (verdict === "token") return this.#tokenRefused(reason);
     if (verdict !== "next") {
       // A node that lets everyone go spreads them itself.
@@ -336,7 +343,6 @@ export class Connection implements Port {
   }
 
   #tell(state: Status["state"], slot?: Slot, node?: string): void {
-    const transport = slot && this.#env.transports[slot.index]!.name;
-    this.#emit("status", { state, ...(transport && { transport }), ...(node && { node }) });
+    this.#emit("status", { state, transport: slot && this.#env.transports[slot.index]!.name, node });
   }
 }

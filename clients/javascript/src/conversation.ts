@@ -58,11 +58,13 @@ export class Conversation {
     this.#slot = slot;
     this.#token = token;
     if (!slot.link.send) {
-      if ([...this.rooms.values()].some((room) => room.watches)) this.#host.deadlines.set("roster", 0);
+      this.#host.deadlines.set("roster", 0);
+      // Some may have been asked for while it opened.
+      if (this.rooms.wanted().some((room) => !slot.rooms.includes(room))) this.#host.deadlines.set("reopen", 0);
     } else {
       // Commands are carried out in order. The personal room is entered with the token.
       if (token) this.#send({ type: "auth", token }, (answer) => this.#authAnswered(slot, answer));
-      this.#subscribeAll((room) => !token || !isPersonal(room));
+      this.#subscribeAll((room) => !token || !isPersonal(room.name));
     }
     if (!token && !this.rooms.wanted().length) this.#host.proved();
     this.flush();
@@ -141,7 +143,7 @@ export class Conversation {
 
   #answer(item: Publication, result: unknown, failure?: Failure): void {
     this.#outbox.settle(item);
-    this.#host.emit("answer", { ref: item.ref, result, ...(failure && { failure }) });
+    this.#host.emit("answer", { ref: item.ref, result, failure });
   }
 
   #notPublished(item: Publication, failure: Failure): void {
@@ -150,8 +152,8 @@ export class Conversation {
       return this.flush();
     }
     this.#outbox.retry(item);
-    const wait = fullJitter(this.#host.settings.backoff, this.#refused++, this.#host.env.random);
-    if (this.#slot && !this.#host.deadlines.has("outbox")) this.#host.deadlines.set("outbox", wait);
+    if (!this.#slot || this.#host.deadlines.has("outbox")) return;
+    this.#host.deadlines.set("outbox", fullJitter(this.#host.settings.backoff, this.#refused++, this.#host.env.random));
   }
 
   get(ref: Ref, path: string): void {
@@ -209,7 +211,7 @@ export class Conversation {
   #authAnswered(slot: Slot, answer: Frame): void {
     if (answer.type === "ok") {
       this.#host.proved();
-      return this.#subscribeAll((room) => isPersonal(room) && !room.isJoined);
+      return this.#subscribeAll((room) => isPersonal(room.name) && !room.isJoined);
     }
     const { code, message: reason } = failureOf(answer);
     if (!this.#comesLater(slot, answer)) this.#host.end(slot, { code: code === "unauthorized" ? 4401 : UNREACHABLE, reason });
@@ -262,7 +264,9 @@ export class Conversation {
 
   /** Nobody asked: on streams and polls all rooms begin so, on WebSockets the personal one. */
   #subscribed(frame: Frame & { type: "subscribed" }): void {
-    const room = this.rooms.get(frame.room) ?? this.rooms.add(frame.room, false);
+    const room = this.rooms.get(frame.room) ?? (isPersonal(frame.room) && this.rooms.add(frame.room, false));
+    // It was left meanwhile.
+    if (!room) return;
     if (!this.#slot?.link.send || !room.id || !frame.id) return this.#begun(room, frame);
     if (room.id === frame.id) return this.#begun(room, { ...frame, resumed: true });
     // It was entered with the token, at its end. Leaving and coming back gives what was missed.
@@ -274,14 +278,13 @@ export class Conversation {
     const { resumed, cause } = this.rooms.begin(room, frame);
     this.#host.proved();
     if (cause) this.#missed({ room: room.name, cause });
-    this.#host.emit("joined", { room: room.name, resumed, ...(room.id && { id: room.id }) });
+    this.#host.emit("joined", { room: room.name, resumed, id: room.id });
     if (room.watches) this.#watch(room);
   }
 
   #removed(name: string): void {
     if (!this.rooms.delete(name)) return;
-    const message = `taken out of ${name}`;
-    this.#host.emit("left", { room: name, failure: { code: "removed", message } });
+    this.#host.emit("left", { room: name, failure: { code: "removed", message: `taken out of ${name}` } });
   }
 
   #missed(missed: Missed): void {
@@ -320,6 +323,6 @@ function failureOf(frame: Frame): Failure {
 }
 
 /** Of the user of that name, and of nobody else. */
-function isPersonal({ name }: RoomState): boolean {
+function isPersonal(name: string): boolean {
   return name.startsWith("@");
 }

@@ -39,7 +39,7 @@ export interface Notices extends RoomNotices {
   /** Something that was asked for is not given, and nobody waits for the answer. */
   refused: Failure;
   /** To what was asked with this mark. */
-  answer: { ref: Ref; result?: unknown; failure?: Failure };
+  answer: { ref: Ref; result?: unknown; failure?: Failure | undefined };
   closed: Failure | undefined;
 }
 

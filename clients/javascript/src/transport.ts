@@ -21,7 +21,7 @@ export interface End {
   code: number;
   reason: string;
   /** How long the gateway asks to stay away. */
-  delayMs?: number;
+  delayMs?: number | undefined;
 }
 
 /** No answer, or one that is not the gateway's: also the browser's own code for that. */

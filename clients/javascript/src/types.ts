@@ -29,9 +29,9 @@ export type TransportName = "websocket" | "sse" | "poll";
 /** Whether the client is connected, and how. */
 export interface Status {
   state: "connecting" | "connected" | "waiting" | "closed";
-  transport?: TransportName;
+  transport?: TransportName | undefined;
   /** The node of the gateway. */
-  node?: string;
+  node?: string | undefined;
 }
 
 /** The client is in the room. */
@@ -40,7 +40,7 @@ export interface Joined {
   /** Whether it has come back and misses nothing. */
   resumed: boolean;
   /** Where it stands; absent where the room keeps no history. */
-  id?: string;
+  id?: string | undefined;
 }
 
 /** The client is not in the room any more, or could not come in. */

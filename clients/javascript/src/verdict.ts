@@ -21,7 +21,7 @@ const STOPS: Record<number, ErrorCode> = {
   4403: "forbidden", 4410: "disconnected", 4400: "bad_request",
 };
 
-export function judge({ code, delayMs = 0 }: End): Verdict {
+export function judge({ code, delayMs = 0 }: Pick<End, "code" | "delayMs">): Verdict {
   const stop = STOPS[code];
   if (stop) return { stop };
   if (code === 4401) return "token";

@@ -83,10 +83,38 @@ test("a silent WebSocket is asked, and given up when there is no answer", () => 
 test("a stream that opens and then keeps everything back is not tried first again", () => {
   const world = new World();
   world.core.start();
+  world.core.join("a");
   world.link.end();
-  world.link.welcome();
+  world.link.welcome().say({ type: "subscribed", room: "a", id: null, resumed: false, missed: false });
   world.pass(76_000);
   assert.equal(world.link.name, "poll");
+});
+
+test("a stream that was alive for a while and then is silent is tried again", () => {
+  const world = new World({ names: ["sse", "poll"] });
+  world.core.start();
+  world.link.welcome();
+  world.pass(30_000);
+  world.links[0].events.heard();
+  world.pass(76_000);
+  assert.deepEqual(world.links.map(({ name }) => name), ["sse", "sse"]);
+});
+
+test("a link that ends while a better one opens leaves nothing open", () => {
+  const world = new World({ settings: { upgradeMs: 10_000 } });
+  world.core.start();
+  world.link.end();
+  const stream = world.link.welcome();
+  world.pass(10_000);
+  const probe = world.link;
+  assert.equal(probe.name, "websocket");
+  stream.end();
+  world.pass(500);
+  assert.ok(probe.isClosed);
+  assert.equal(world.links.filter(({ isClosed }) => !isClosed).length, 1);
+  world.link.welcome();
+  world.pass(5_000);
+  assert.equal(world.links.length, 4, "one attempt at a time");
 });
 
 test("after a sleep the socket is asked, and found dead within seconds", () => {

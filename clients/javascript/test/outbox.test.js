@@ -63,6 +63,17 @@ test("what cannot be taken now is sent again later, what may not be is refused",
   assert.deepEqual(sent(world.link).slice(2).map(({ key }) => key), ["key 1", "key 3"]);
 });
 
+test("a burst that comes too fast makes for one wait", () => {
+  const world = open();
+  for (let ref = 1; ref <= 20; ref++) send(world, ref);
+  for (let n = 0; n < 20; n++) refuse(world.link, n, "rate_limited");
+  world.pass(500);
+  assert.equal(sent(world.link).length, 40);
+  for (let n = 20; n < 40; n++) refuse(world.link, n, "rate_limited");
+  world.pass(1000);
+  assert.equal(sent(world.link).length, 60);
+});
+
 test("what was sent so long ago that a repetition could double it is given up", () => {
   const world = open();
   send(world, 1);

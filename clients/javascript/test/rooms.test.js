@@ -77,6 +77,21 @@ test("a room joined on a stream opens another, which knows what was heard", () =
   assert.deepEqual([...world.link.request.ids], [["a", "5-2"]]);
 });
 
+test("rooms asked for or left while a stream opens are not forgotten", () => {
+  const world = new World({ names: ["sse"] });
+  world.core.join("a");
+  world.core.join("b");
+  world.core.start();
+  world.core.join("c");
+  world.core.leave("b");
+  const subscribed = (room) => ({ type: "subscribed", room, id: null, resumed: false, missed: false });
+  world.link.welcome().say(subscribed("a"), subscribed("b"));
+  world.link.message("b");
+  assert.deepEqual(world.told("message"), []);
+  world.pass(0);
+  assert.deepEqual(world.link.request.rooms, ["a", "c"]);
+});
+
 test("the personal room is entered with the token, and come back to", () => {
   const world = open({ token: "t" });
   const own = { type: "subscribed", room: "@u", id: "5-1", resumed: false, missed: false };
