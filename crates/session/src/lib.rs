@@ -35,5 +35,5 @@ pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 pub use token_bucket::{Rate, TokenBucket};
 pub use users::UserConnections;
 
-/// What transports write from; made by the hub.
-pub use roomcast_hub::{Entry, Outbox};
+/// What transports write from, and what compresses it; made by the hub.
+pub use roomcast_hub::{Compression, Entry, Outbox};

@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use roomcast_protocol::wire::ws_reader::FrameReader;
 use roomcast_protocol::{Close, WireForm};
-use roomcast_session::{Refusal, Session};
+use roomcast_session::{Compression, Refusal, Session};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -37,8 +37,9 @@ pub(crate) async fn open(
     let json = handshake::wants_json(&request)?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let held = request.extensions_mut().remove::<Held>();
-    let response = match handshake::accept(&mut request, json) {
-        Ok(response) => response,
+    let deflate = context.core.compression().map(Compression::settings);
+    let (response, agreement) = match handshake::accept(&mut request, json, deflate) {
+        Ok(accepted) => accepted,
         Err(problem) => {
             let mut response: Response<Body> = problem.into_response();
             if response.status() == StatusCode::UPGRADE_REQUIRED {
@@ -71,6 +72,11 @@ pub(crate) async fn open(
         Some(room) if !json => settings.namespaces.of(room).max_message_bytes,
         _ => settings.json_frame_bytes_max(),
     };
+    let mut reader = FrameReader::new(message_bytes_max);
+    if let Some(agreement) = agreement {
+        session.compress(agreement.window);
+        reader = reader.with_deflate();
+    }
     if !json && query.rooms.is_empty() {
         session.outbox().close(Close::ROOM_REQUIRED);
     }
@@ -78,7 +84,7 @@ pub(crate) async fn open(
         session.greet(query.after.as_deref()).await?;
     }
     context.tasks.spawn_local(async move {
-        converse(on_upgrade, session, message_bytes_max).await;
+        converse(on_upgrade, session, reader).await;
         drop(held);
     });
     Ok(response)
@@ -94,12 +100,11 @@ async fn begin(
     Session::begin(&context.core, form, query.echo, &query.rooms, identity).await
 }
 
-async fn converse(on_upgrade: OnUpgrade, session: Session, message_bytes_max: usize) {
+async fn converse(on_upgrade: OnUpgrade, session: Session, reader: FrameReader) {
     let (socket, early) = match on_upgrade.await {
         Ok(upgraded) => Socket::take_over(upgraded),
         Err(error) => return debug!(%error, "a client was gone before its handshake ended"),
     };
-    let reader = FrameReader::new(message_bytes_max);
     exchange(&socket, early, &session, reader).await;
 }
 

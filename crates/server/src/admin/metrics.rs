@@ -194,6 +194,11 @@ impl Node {
                 "Bytes that were written to clients.",
                 one(self.sum(|shard| &shard.sent_bytes)),
             ),
+            counter(
+                "roomcast_deflate_bytes_total",
+                "Bytes of compressed messages, with and without compression; those that are sent are compressed and counted once for all recipients.",
+                self.deflate(),
+            ),
             self.histogram(
                 "roomcast_delivery_latency_seconds",
                 "From the gateway that took a message to the outboxes of its recipients on a core.",
@@ -257,6 +262,18 @@ impl Node {
                 (vec![label("transport", form.as_str())], self.sum(|shard| &of(shard)[form as usize]))
             })
             .collect()
+    }
+
+    fn deflate(&self) -> Vec<Sample> {
+        let sample = |direction: &str, size: &str, of: fn(&ShardStats) -> &Count| {
+            (vec![label("direction", direction), label("size", size)], self.sum(of))
+        };
+        vec![
+            sample("sent", "plain", |shard| &shard.deflated_from_bytes),
+            sample("sent", "compressed", |shard| &shard.deflated_bytes),
+            sample("received", "plain", |shard| &shard.inflated_bytes),
+            sample("received", "compressed", |shard| &shard.inflated_from_bytes),
+        ]
     }
 
     fn dropped(&self) -> Vec<Sample> {

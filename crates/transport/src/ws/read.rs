@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use roomcast_protocol::Close;
+use roomcast_protocol::wire::deflate::Inflater;
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::{FrameReader, Incoming, ReadError};
 use roomcast_session::{Entry, Session};
@@ -19,6 +20,8 @@ use crate::socket::Socket;
 thread_local! {
     /// Read into by all connections of a core, one at a time: an idle connection has no buffer.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+    /// Likewise, for messages that come compressed; made when the first one comes.
+    static INFLATER: RefCell<Inflater> = RefCell::default();
 }
 
 /// How the peer's side of the conversation ended.
@@ -52,15 +55,14 @@ pub(super) async fn read_loop(
     let mut read = parse(&mut early.to_vec(), reader);
     loop {
         for frame in read.frames {
-            if let Some(end) = take(frame, session).await {
+            if let Some(end) = take(frame, reader.message_bytes_max(), session).await {
                 return end;
             }
             // One that sends much at once lets the others of its core have their turn.
             consume_budget().await;
         }
-        if let Some(ReadError { code, reason }) = read.error {
-            session.outbox().close(Close::new(code, reason));
-            return PeerEnd::Refused;
+        if let Some(error) = read.error {
+            return refuse(error, session);
         }
         if read.end {
             return PeerEnd::Gone;
@@ -72,6 +74,20 @@ pub(super) async fn read_loop(
         };
         session.seen();
     }
+}
+
+fn refuse(ReadError { code, reason }: ReadError, session: &Session) -> PeerEnd {
+    session.outbox().close(Close::new(code, reason));
+    PeerEnd::Refused
+}
+
+/// A compressed message is inflated when its turn has come, and what came with it has been taken.
+fn inflate(text: bool, payload: &[u8], bytes_max: usize, session: &Session) -> Result<Bytes, ReadError> {
+    let message = INFLATER.with_borrow_mut(|inflater| inflater.message(text, payload, bytes_max))?;
+    let stats = session.core().stats();
+    stats.inflated_from_bytes.add(payload.len() as u64);
+    stats.inflated_bytes.add(message.len() as u64);
+    Ok(message)
 }
 
 /// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
@@ -122,24 +138,28 @@ fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
     }
 }
 
-async fn take(frame: Incoming, session: &Session) -> Option<PeerEnd> {
-    let received = match frame {
-        Incoming::Text(message) => session.receive(true, message).await,
-        Incoming::Binary(message) => session.receive(false, message).await,
+async fn take(frame: Incoming, bytes_max: usize, session: &Session) -> Option<PeerEnd> {
+    let (text, message) = match frame {
+        Incoming::Text(message) => (true, message),
+        Incoming::Binary(message) => (false, message),
+        Incoming::Compressed { text, payload } => match inflate(text, &payload, bytes_max, session) {
+            Ok(message) => (text, message),
+            Err(error) => return Some(refuse(error, session)),
+        },
         Incoming::Ping(payload) => {
             // A peer that pings and does not read loses its pongs, then its connection.
-            if session.outbox().push(Entry::Reply(ws_frame::pong(&payload))).is_err() {
-                session.outbox().abort(Close::SLOW_CONSUMER);
-                return Some(PeerEnd::Refused);
+            if session.outbox().push(Entry::Reply(ws_frame::pong(&payload))).is_ok() {
+                return None;
             }
-            Ok(())
+            session.outbox().abort(Close::SLOW_CONSUMER);
+            return Some(PeerEnd::Refused);
         }
-        Incoming::Pong => Ok(()),
+        Incoming::Pong => return None,
         Incoming::Close(code) => {
             // 1005 is never sent: it stands for a close frame without a code.
             session.outbox().close(Close::new(code.unwrap_or(1005), ""));
             return Some(PeerEnd::Closed);
         }
     };
-    received.err().map(|_| PeerEnd::Refused)
+    session.receive(text, message).await.err().map(|_| PeerEnd::Refused)
 }
