@@ -284,8 +284,10 @@ mod tests {
         }
         let expected = [
             "WebSocketRaw Configured",
+            "WebSocketRaw Small",
             "WebSocketRaw Smallest",
             "WebSocketJson Configured",
+            "WebSocketJson Small",
             "WebSocketJson Smallest",
         ];
         assert_eq!(made, expected);

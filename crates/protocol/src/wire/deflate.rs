@@ -28,28 +28,40 @@ pub const WINDOW_BITS_MIN: u8 = 9;
 /// The largest window that DEFLATE has (RFC 1951, section 2).
 pub const WINDOW_BITS_MAX: u8 = 15;
 
-/// With which window messages for a client are compressed. There are two, so that clients cannot make a node compress
+/// What clients with little memory ask for, Python's `websockets` by default among them.
+const SMALL_WINDOW_BITS: u8 = 12;
+
+/// With which window messages for a client are compressed. There are few, so that clients cannot make a node compress
 /// every message for each of seven sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
     /// As configured.
     Configured,
-    /// The smallest one, for clients that want less than that.
+    /// 4 KiB, for clients that want less than that.
+    Small,
+    /// The smallest one, for those that want even less.
     Smallest,
 }
 
 impl Window {
-    /// Both; the place of each is its number.
-    pub const ALL: [Self; 2] = [Self::Configured, Self::Smallest];
+    /// All of them, the largest first; the place of each is its number.
+    pub const ALL: [Self; 3] = [Self::Configured, Self::Small, Self::Smallest];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Its size, as a power of two.
     pub fn bits(self, settings: DeflateSettings) -> u8 {
+        let configured = settings.window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
         match self {
-            Self::Configured => settings.window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX),
+            Self::Configured => configured,
+            Self::Small => configured.min(SMALL_WINDOW_BITS),
             Self::Smallest => WINDOW_BITS_MIN,
         }
+    }
+
+    /// The largest of them that is no larger than this, if there is one.
+    pub(crate) fn within(bits_max: u8, settings: DeflateSettings) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.bits(settings) <= bits_max)
     }
 }
 
@@ -90,8 +102,9 @@ impl Deflater {
     }
 
     fn deflate(&mut self, payload: &[u8]) -> Option<&[u8]> {
-        // One byte less than the payload, the tail, and one byte that stays free: where none does, there may be more.
-        let room = payload.len() + TAIL.len();
+        // Room for whatever becomes of it: zlib-rs 0.6 must not be reset while it holds back what did not fit, or it
+        // runs out of place some messages later, and panics.
+        let room = compressed_bytes_max(payload.len());
         if self.scratch.len() < room {
             self.scratch.resize(room, 0);
         }
@@ -101,12 +114,14 @@ impl Deflater {
         });
         compress.reset();
         let scratch = &mut self.scratch[..room];
-        compress.compress(payload, scratch, FlushCompress::Sync).ok()?;
-        let written = compress.total_out() as usize;
-        if compress.total_in() != payload.len() as u64 || written >= room {
+        let result = compress.compress(payload, scratch, FlushCompress::Sync);
+        let (taken, written) = (compress.total_in() as usize, compress.total_out() as usize);
+        if result.is_err() || taken < payload.len() || written >= room {
+            self.compress = None;
             return None;
         }
-        scratch[..written].strip_suffix(&TAIL)
+        let compressed = scratch[..written].strip_suffix(&TAIL)?;
+        (compressed.len() < payload.len()).then_some(compressed)
     }
 }
 

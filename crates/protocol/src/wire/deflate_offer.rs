@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::deflate::{DeflateSettings, WINDOW_BITS_MAX, WINDOW_BITS_MIN, Window};
+use crate::wire::deflate::{DeflateSettings, WINDOW_BITS_MAX, Window};
 
 /// The extension's name.
 const NAME: &str = "permessage-deflate";
@@ -94,13 +94,7 @@ impl Offer {
     }
 
     fn accept(&self, settings: DeflateSettings) -> Option<Agreement> {
-        let ours = Window::Configured.bits(settings);
-        let allowed = self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
-        let window = match allowed {
-            bits if bits >= ours => Window::Configured,
-            bits if bits >= WINDOW_BITS_MIN => Window::Smallest,
-            _ => return None,
-        };
+        let window = Window::within(self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX), settings)?;
         let bits = window.bits(settings);
         // Unasked, it still tells the client that it needs less memory (section 7.1.2.1).
         let is_news = self.server_max_window_bits.is_some() || bits < WINDOW_BITS_MAX;

@@ -23,12 +23,16 @@ fn offers() {
         // What clients send: a browser, npm `ws`, Python `websockets`, an old one.
         ("permessage-deflate; client_max_window_bits", "Configured"),
         ("permessage-deflate", "Configured"),
-        ("permessage-deflate; server_max_window_bits=12; client_max_window_bits=12", "Smallest; server_max_window_bits=9"),
+        (
+            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+            "Small; server_max_window_bits=12",
+        ),
         ("x-webkit-deflate-frame", "none"),
         // Every parameter.
         ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", "Configured"),
         ("permessage-deflate;server_max_window_bits=15", "Configured; server_max_window_bits=15"),
-        ("permessage-deflate;server_max_window_bits=14", "Smallest; server_max_window_bits=9"),
+        ("permessage-deflate;server_max_window_bits=14", "Small; server_max_window_bits=12"),
+        ("permessage-deflate;server_max_window_bits=11", "Smallest; server_max_window_bits=9"),
         ("permessage-deflate;server_max_window_bits=9", "Smallest; server_max_window_bits=9"),
         ("permessage-deflate;server_max_window_bits=8", "none"),
         ("permessage-deflate;client_max_window_bits=8", "Configured"),
@@ -58,12 +62,18 @@ fn offers() {
         ("permessage-deflate; server_max_window_bits=15; server_max_window_bits=15", "none"),
         // The first that can be accepted, whatever comes with it.
         ("permessage-deflate; mux, permessage-deflate; client_max_window_bits", "Configured"),
-        ("permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10, permessage-deflate", "Smallest; server_max_window_bits=9"),
+        (
+            "permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10, permessage-deflate",
+            "Smallest; server_max_window_bits=9",
+        ),
         ("permessage-deflate, permessage-deflate; server_max_window_bits=10", "Configured"),
         ("permessage-bzip2; level=9, permessage-deflate, foo", "Configured"),
         // Space and empty elements.
         ("", "none"),
-        (" , ,\t, permessage-deflate\t;\tserver_max_window_bits = 15 , ", "Configured; server_max_window_bits=15"),
+        (
+            " , ,\t, permessage-deflate\t;\tserver_max_window_bits = 15 , ",
+            "Configured; server_max_window_bits=15",
+        ),
         // Not a list of extensions.
         ("permessage-deflate;", "malformed"),
         ("permessage-deflate; =1", "malformed"),

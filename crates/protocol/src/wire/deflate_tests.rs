@@ -161,6 +161,28 @@ fn frames_that_are_worth_it() {
     assert!(deflater.frame(&ws_frame::binary(&[9; DEFLATED_MESSAGE_BYTES_MAX])).is_some());
 }
 
+/// zlib-rs 0.6.8 panicked after 64 KiB of messages that did not become shorter, where it had no room for them.
+#[test]
+fn noise_without_end() {
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let text = ws_frame::text("to be or not to be ".repeat(20).as_bytes());
+    for level in [1, 2, 6, 9] {
+        for window in Window::ALL {
+            let mut deflater = Deflater::new(DeflateSettings { level, ..SETTINGS }, window);
+            for len in [17, 500, 1024, 5000, 70_000] {
+                let message: Vec<u8> = (0..len).map(|_| noise()).collect();
+                let frame = ws_frame::binary(&message);
+                (0..100_000 / len).for_each(|_| assert_eq!(deflater.frame(&frame), None));
+                assert!(deflater.frame(&text).is_some());
+            }
+        }
+    }
+}
+
 /// A client that has kept `2^bits` bytes only can read what is compressed for it: noise that comes again farther away than that is
 /// not found.
 #[test]

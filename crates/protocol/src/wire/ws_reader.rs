@@ -49,7 +49,8 @@ pub(crate) const fn protocol(reason: &'static str) -> ReadError {
 }
 
 pub(crate) const NOT_UTF8: ReadError = ReadError { code: 1007, reason: "text is not UTF-8" };
-pub(crate) const TOO_LARGE: ReadError = ReadError { code: 1009, reason: "message is larger than this server takes" };
+pub(crate) const TOO_LARGE: ReadError =
+    ReadError { code: 1009, reason: "message is larger than this server takes" };
 
 const TOO_MANY_EMPTY: ReadError = ReadError { code: 1009, reason: "message has too many empty fragments" };
 

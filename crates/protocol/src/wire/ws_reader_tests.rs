@@ -32,11 +32,7 @@ fn read_in(bytes: &[u8], pieces: &[usize]) -> Result<Vec<Incoming>, ReadError> {
     read_with(FrameReader::new(LIMIT), bytes, pieces)
 }
 
-fn read_with(
-    mut reader: FrameReader,
-    bytes: &[u8],
-    pieces: &[usize],
-) -> Result<Vec<Incoming>, ReadError> {
+fn read_with(mut reader: FrameReader, bytes: &[u8], pieces: &[usize]) -> Result<Vec<Incoming>, ReadError> {
     let mut all = Vec::new();
     let mut rest = bytes;
     for size in pieces.iter().cycle() {
@@ -142,9 +138,8 @@ fn refusals() {
 /// Where compression was agreed, messages may be compressed, and nothing else changes.
 #[test]
 fn compressed_messages() {
-    let compressed = |text, payload: &[u8]| {
-        Incoming::Compressed { text, payload: Bytes::copy_from_slice(payload) }
-    };
+    let compressed =
+        |text, payload: &[u8]| Incoming::Compressed { text, payload: Bytes::copy_from_slice(payload) };
     let (one, two) = (frame(0x41, b"\xff"), frame(0x80, b"\xfe"));
     let most = compressed_bytes_max(LIMIT);
     assert_eq!(most, LIMIT + LIMIT / 8 + 1024);

@@ -214,7 +214,7 @@ pub(crate) const KEYS: &[Key] = &[
         "websocket.deflate.window_bits",
         Kind::Number { min: 9, max: 15 },
         "15",
-        "How far back a message refers to itself, as a power of two: what a client needs to read it. Clients that\nask for less get 9.",
+        "How far back a message refers to itself, as a power of two: what a client needs to read it. Clients that\nask for less get 12 or 9.",
     ),
     key(
         "limits.connections",
