@@ -18,7 +18,7 @@ use crate::outbox::Outbox;
 use crate::overflow::{Lane, OverflowPolicy};
 use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardMessage};
 use crate::reads::Slice;
-use crate::room::{Held, Member, RoomEntry, Who};
+use crate::room::{Member, RoomEntry, Who};
 use crate::stats::ShardStats;
 use crate::users::Users;
 
@@ -102,7 +102,7 @@ impl Shard {
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
-        let held = Some(Held::default());
+        let held = Some(Box::default());
         let key = entry.members.insert(Member {
             connection,
             form,

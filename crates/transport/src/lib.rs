@@ -11,12 +11,14 @@ mod certificates;
 mod client;
 mod connection;
 mod credentials;
+mod downstream;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
 mod handshake;
 mod held;
 mod history;
+mod http1;
 mod http2_pace;
 mod limits;
 mod origin;
@@ -30,6 +32,7 @@ mod router;
 mod socket;
 mod sse;
 mod tls;
+mod writer;
 mod ws;
 
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};

@@ -14,13 +14,12 @@ use roomcast_session::{Entry, Session};
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 
-use crate::limits::{LATE_BYTES_MAX, READ_BYTES};
-use crate::socket::Socket;
+use crate::downstream::Downstream;
+use crate::limits::LATE_BYTES_MAX;
+use crate::socket::with_scratch;
 
 thread_local! {
-    /// Read into by all connections of a core, one at a time: an idle connection has no buffer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-    /// Likewise, for messages that come compressed; made when the first one comes.
+    /// For all connections of a core, one message at a time; made when the first one comes compressed.
     static INFLATER: RefCell<Inflater> = RefCell::default();
 }
 
@@ -36,7 +35,8 @@ pub(super) enum PeerEnd {
 }
 
 /// What one read gave.
-struct Read {
+#[derive(Default)]
+pub(super) struct Read {
     frames: Vec<Incoming>,
     /// What came after them could not be taken.
     error: Option<ReadError>,
@@ -47,32 +47,51 @@ struct Read {
 
 /// Passes on what the peer sends until its side ends.
 pub(super) async fn read_loop(
-    socket: &Socket,
-    early: Bytes,
+    downstream: &Downstream,
+    early: Read,
     session: &Session,
     reader: &mut FrameReader,
 ) -> PeerEnd {
-    let mut read = parse(&mut early.to_vec(), reader);
+    let bytes_max = reader.message_bytes_max();
+    // What needs more than a moment is boxed: a connection that has nothing to say takes little memory.
+    if let Some(end) = Box::pin(take_all(early, session, bytes_max, reader.take_frames())).await {
+        return end;
+    }
     loop {
-        for frame in read.frames {
-            if let Some(end) = take(frame, reader.message_bytes_max(), session).await {
-                return end;
-            }
-            // One that sends much at once lets the others of its core have their turn.
-            consume_budget().await;
-        }
-        if let Some(error) = read.error {
-            return refuse(error, session);
-        }
-        if read.end {
-            return PeerEnd::Gone;
-        }
-        session.pace(reader.take_frames()).await;
-        read = match next(socket, reader).await {
-            Ok(read) => read,
-            Err(_) => return PeerEnd::Gone,
-        };
+        let Ok(read) = next(downstream, reader).await else { return PeerEnd::Gone };
         session.seen();
+        let frames = reader.take_frames();
+        if read.is_only_a_sign_of_life() && session.keeps_pace(frames) {
+            continue;
+        }
+        if let Some(end) = Box::pin(take_all(read, session, bytes_max, frames)).await {
+            return end;
+        }
+    }
+}
+
+/// Carries out what came with so many frames, and waits where they came too fast.
+async fn take_all(read: Read, session: &Session, bytes_max: usize, frames: u32) -> Option<PeerEnd> {
+    for frame in read.frames {
+        if let Some(end) = take(frame, bytes_max, session).await {
+            return Some(end);
+        }
+        // One that sends much at once lets the others of its core have their turn.
+        consume_budget().await;
+    }
+    if let Some(error) = read.error {
+        return Some(refuse(error, session));
+    }
+    if read.end {
+        return Some(PeerEnd::Gone);
+    }
+    session.pace(frames).await;
+    None
+}
+
+impl Read {
+    fn is_only_a_sign_of_life(&self) -> bool {
+        !self.end && self.error.is_none() && self.frames.iter().all(|frame| matches!(frame, Incoming::Pong))
     }
 }
 
@@ -92,10 +111,10 @@ fn inflate(text: bool, payload: &[u8], bytes_max: usize, session: &Session) -> R
 
 /// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
 /// [`LATE_BYTES_MAX`]. One that goes on too fast has no intention to close.
-pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut FrameReader) {
+pub(super) async fn drain(downstream: &Downstream, session: &Session, reader: &mut FrameReader) {
     let mut left = reader.message_bytes_max() + LATE_BYTES_MAX;
     while left > 0 {
-        match next(socket, reader).await {
+        match next(downstream, reader).await {
             Ok(Read { frames, end: false, len, .. })
                 if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) =>
             {
@@ -110,12 +129,10 @@ pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut Frame
     }
 }
 
-async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
+async fn next(downstream: &Downstream, reader: &mut FrameReader) -> io::Result<Read> {
     poll_fn(|context| {
-        SCRATCH.with_borrow_mut(|scratch| match socket.poll_read(context, scratch) {
-            Poll::Ready(Ok(0)) => {
-                Poll::Ready(Ok(Read { frames: Vec::new(), error: None, end: true, len: 0 }))
-            }
+        with_scratch(|scratch| match downstream.poll_read(context, scratch) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read { end: true, ..Read::default() })),
             Poll::Ready(Ok(len)) => Poll::Ready(Ok(parse(&mut scratch[..len], reader))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -124,7 +141,7 @@ async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
     .await
 }
 
-fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
+pub(super) fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
     let mut read = Read { frames: Vec::new(), error: None, end: false, len: bytes.len() };
     loop {
         match reader.read(&mut bytes) {
