@@ -107,6 +107,9 @@ fn window_bits(text: &str) -> Option<u8> {
     (OFFERED_BITS_MIN..=WINDOW_BITS_MAX).find(|bits| bits.to_string() == text)
 }
 
+/// A name, and a value if there is one.
+type Parameter<'a> = (&'a str, Option<Cow<'a, str>>);
+
 /// What is left to read of a list of extensions.
 struct List<'a> {
     rest: &'a str,
@@ -121,7 +124,7 @@ impl<'a> List<'a> {
     }
 
     /// The next parameter of this extension; none at its end.
-    fn next_parameter(&mut self) -> Result<Option<(&'a str, Option<Cow<'a, str>>)>, Malformed> {
+    fn next_parameter(&mut self) -> Result<Option<Parameter<'a>>, Malformed> {
         self.skip_space();
         if self.rest.is_empty() || self.rest.starts_with(',') {
             return Ok(None);

@@ -3,11 +3,12 @@
 //! The suite reads its messages from five files; here data of the same kind and length is made up. Of each size it sends a thousand
 //! messages, each after the echo of the one before: [`Compressed::run`] is told how many.
 
+use miniz_oxide::inflate::decompress_to_vec;
 use roomcast_bench::ws::frame;
 use roomcast_bench::{Frame, WsClient};
 
 use crate::case::{BINARY, Case, Chop, FIN, PING, PONG, TEXT};
-use crate::deflate::{RSV1, compressed, frames, inflated};
+use crate::deflate::{RSV1, TAIL, compressed};
 use crate::run::{MESSAGE_BYTES_MAX, Outcome};
 
 /// How many messages a case of the suite sends.
@@ -155,6 +156,24 @@ impl Compressed {
         }
         Ok(())
     }
+}
+
+/// The message in the payload of a compressed frame.
+fn inflated(payload: &[u8]) -> Vec<u8> {
+    // An empty last block shows the decoder the end.
+    decompress_to_vec(&[payload, &TAIL, &[0x01, 0x00], &TAIL[2..]].concat()).unwrap()
+}
+
+/// A message in frames whose payloads have so many bytes, compressed; `first` is the first byte of a plain one.
+fn frames(first: u8, message: &[u8], bytes: usize) -> Vec<u8> {
+    let payload = compressed(message);
+    let count = payload.len().div_ceil(bytes);
+    let frame = |(place, part): (usize, &[u8])| {
+        let fin = if place + 1 == count { 0x80 } else { 0 };
+        let opcode = if place == 0 { RSV1 | first & 0x0f } else { 0 };
+        frame(fin | opcode, part)
+    };
+    payload.chunks(bytes).enumerate().flat_map(frame).collect()
 }
 
 /// What the suite leaves out, where compression was agreed.

@@ -73,11 +73,15 @@ pub(super) async fn read_loop(
 /// Carries out what came with so many frames, and waits where they came too fast.
 async fn take_all(read: Read, session: &Session, bytes_max: usize, frames: u32) -> Option<PeerEnd> {
     for frame in read.frames {
+        let was_compressed = matches!(frame, Incoming::Compressed { .. });
         if let Some(end) = take(frame, bytes_max, session).await {
             return Some(end);
         }
-        // One that sends much at once lets the others of its core have their turn.
-        consume_budget().await;
+        // One that sends much at once lets the others of its core have their turn; at once where few bytes make much work.
+        match was_compressed {
+            true => yield_now().await,
+            false => consume_budget().await,
+        }
     }
     if let Some(error) = read.error {
         return Some(refuse(error, session));
