@@ -41,7 +41,7 @@ fn the_environment_comes_before_the_file() {
 
 #[test]
 fn compression_is_off_unless_it_is_turned_on() {
-    let deflate = |toml| read(toml, &[]).map(|config| config.session.deflate);
+    let deflate = |toml: &str| read(toml, &[]).map(|config| config.session.deflate);
     assert_eq!(deflate("[websocket]\ndeflate.level = 6"), Ok(None));
     let settings = |level, threshold, window_bits| Some(DeflateSettings { level, threshold, window_bits });
     assert_eq!(deflate("[websocket.deflate]\nenabled = true"), Ok(settings(1, 256, 15)));
