@@ -161,7 +161,7 @@ impl Compressed {
 /// The message in the payload of a compressed frame.
 fn inflated(payload: &[u8]) -> Vec<u8> {
     // An empty last block shows the decoder the end.
-    decompress_to_vec(&[payload, &TAIL, &[0x01, 0x00], &TAIL[2..]].concat()).unwrap()
+    decompress_to_vec(&[payload, &TAIL, &[0x01], &TAIL].concat()).unwrap()
 }
 
 /// A message in frames whose payloads have so many bytes, compressed; `first` is the first byte of a plain one.
