@@ -22,7 +22,7 @@ fn main() {
                     i * i % 1009
                 )
             })
-            .flat_map(|object| object.into_bytes())
+            .flat_map(String::into_bytes)
             .map(char::from)
             .take(len)
             .collect();
