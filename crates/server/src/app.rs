@@ -14,7 +14,7 @@ use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
 use roomcast_session::{CoreShared, Settings};
-use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue, placement};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -90,9 +90,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let count = core_count(config.cores);
     let (router_queues, shard_queues) = queues(count);
     let router = Router::new(Arc::clone(&broker), event_receiver, router_queues, Arc::clone(&hub));
-    cores::start_cluster(async move {
+    let cluster = Box::pin(async move {
         tokio::join!(driver, router.run());
-    })?;
+    });
+    let mut cluster = cores::start_cluster(config.cluster_thread, count, cluster)?;
 
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
@@ -112,22 +113,25 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         authenticator: Arc::clone(&replaceable.authenticator),
         users: Arc::default(),
     };
+    let (core_queues, incoming): (Vec<_>, Vec<_>) = (0..count).map(|_| core_queue(Arc::default())).unzip();
     let shared = Shared {
         core,
         started,
         http: Arc::clone(&replaceable.http),
         gate: Arc::clone(&gate),
+        placement: placement(config.placement, &core_queues),
         drain_window: config.drain_window,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
     };
     let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
     let (errands, core_errands) = Errands::new(count);
-    let (mut core_queues, mut core_ends) = (Vec::new(), Vec::new());
-    for (index, (queues, errands)) in shard_queues.into_iter().zip(core_errands).enumerate() {
-        let (queue, incoming) = core_queue(Arc::default());
-        core_queues.push(queue);
-        let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming, errands };
+    let mut core_ends = Vec::new();
+    for (index, ((queues, errands), incoming)) in
+        shard_queues.into_iter().zip(core_errands).zip(incoming).enumerate()
+    {
+        let stats = Arc::clone(&shards[index]);
+        let own = Own { index, stats, queues, incoming, errands, cluster: cluster.take() };
         core_ends.push(cores::start_core(shared.clone(), own)?);
     }
 
