@@ -3,7 +3,7 @@
 //! An outbox belongs to one thread. Fan-out puts shared handles in, the connection's write loop takes
 //! many of them out with one vectored write, and nobody else touches the socket.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use roomcast_protocol::{Close, WireForm};
 
 use crate::backlog::Backlog;
+use crate::compression::Compressor;
 use crate::overflow::{Lane, notice, tells};
 use crate::stats::ShardStats;
 
@@ -43,6 +44,8 @@ pub struct Outbox {
     inner: RefCell<Inner>,
     bytes_max: usize,
     form: WireForm,
+    /// For a client that takes compressed messages.
+    compressor: OnceCell<Rc<Compressor>>,
     stats: Arc<ShardStats>,
 }
 
@@ -79,7 +82,16 @@ impl Outbox {
             closing: None,
             progress: false,
         };
-        Self { inner: RefCell::new(inner), bytes_max, form, stats }
+        Self { inner: RefCell::new(inner), bytes_max, form, compressor: OnceCell::new(), stats }
+    }
+
+    /// Has messages of rooms compressed from now on: the client has agreed.
+    pub fn compress_with(&self, compressor: &Rc<Compressor>) {
+        let _ = self.compressor.set(Rc::clone(compressor));
+    }
+
+    pub(crate) fn compressor(&self) -> Option<&Compressor> {
+        self.compressor.get().map(|compressor| &**compressor)
     }
 
     /// How its client wants messages.

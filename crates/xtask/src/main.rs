@@ -1,5 +1,6 @@
 //! `cargo xtask …`: what developers and continuous integration run.
 
+mod autobahn;
 mod ci;
 mod cluster;
 mod deny;
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
   ci        formatting, lints, documentation, dependencies, then test
+  autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
   cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["deny"] => deny::run(),
+        ["autobahn"] => autobahn::run(),
         ["cluster"] => cluster::run(),
         _ => {
             eprint!("{USAGE}");

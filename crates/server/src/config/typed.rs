@@ -9,6 +9,7 @@ use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
+use roomcast_protocol::wire::deflate::DeflateSettings;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
 use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
 use roomcast_transport::{HttpSettings, PlacementPolicy, TlsFiles};
@@ -136,6 +137,7 @@ impl Reader {
                     messages: self.number("limits.messages_per_second") as u64,
                     bytes: self.number("limits.bytes_per_second") as u64,
                 },
+                deflate: self.deflate(),
                 namespaces: self.namespaces(),
             },
             http: HttpSettings {
@@ -166,6 +168,15 @@ impl Reader {
             self.errors.push((place("log.level"), message.to_owned()));
         }
         Some(config)
+    }
+
+    fn deflate(&self) -> Option<DeflateSettings> {
+        let number = |name: &str| self.number(&format!("websocket.deflate.{name}"));
+        self.flag("websocket.deflate.enabled").then(|| DeflateSettings {
+            level: number("level") as u8,
+            threshold: number("threshold"),
+            window_bits: number("window_bits") as u8,
+        })
     }
 
     fn auth(&mut self, raw: &Raw, environment: Lookup<'_>) -> AuthConfig {

@@ -45,7 +45,7 @@ function openWebSocket([path, ...subprotocols]) {
   globalThis.send = ({ text, base64 }) => {
     socket.send(text ?? Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0)));
   };
-  return new Promise((resolve) => (socket.onopen = () => resolve(say({ what: "open" }))));
+  return new Promise((resolve) => (socket.onopen = () => resolve(say({ what: "open", extensions: socket.extensions }))));
 }
 
 const pages = [];
