@@ -255,12 +255,10 @@ fn core_count(configured: usize) -> usize {
 }
 
 type Collecting = tokio::task::JoinHandle<()>;
-
 /// What follows publications, and the task that sends what it has seen; neither unless it is configured.
-fn tracer(
-    config: &Config,
-    counts: &Arc<SpanCounts>,
-) -> Result<(Option<Arc<dyn Tracer>>, Option<Collecting>)> {
+type Tracing = (Option<Arc<dyn Tracer>>, Option<Collecting>);
+
+fn tracer(config: &Config, counts: &Arc<SpanCounts>) -> Result<Tracing> {
     let Some(tracing) = &config.tracing else { return Ok((None, None)) };
     let (spans, collector) = otlp::spans(tracing, &config.session.node, Arc::clone(counts))?;
     Ok((Some(spans), Some(tokio::spawn(collector.run()))))
