@@ -49,6 +49,18 @@ pub(crate) const KEYS: &[Key] = &[
         "Threads that hold connections. 0: one for each core of the machine.",
     ),
     key(
+        "server.placement",
+        Kind::Choice(&["by_room", "least_loaded"]),
+        "\"by_room\"",
+        "Which of them a connection goes to. by_room: the members of a small room together, so that a message\nwakes one thread. least_loaded: to the one with the fewest.",
+    ),
+    key(
+        "server.cluster_thread",
+        Kind::Choice(&["auto", "shared", "own"]),
+        "\"auto\"",
+        "Where messages come in from the broker. shared: on the first of them, which saves waking another.\nown: on one more. auto: own with 4 or more.",
+    ),
+    key(
         "server.heartbeat",
         Kind::Duration { min_ms: 1_000, max_ms: 3_600_000 },
         "\"30s\"",
