@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Admin, Api, Metrics, Source};
 use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
-use crate::cores::{self, Errands, Own, Shared};
+use crate::cores::{self, Errands, Own, Shared, Started};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
@@ -99,9 +99,13 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     let cluster = Box::pin(async move {
         tokio::join!(driver, router.run());
     });
-    let (mut cluster, cluster_metrics) = cores::start_cluster(config.cluster_thread, count, cluster)?;
-    let mut threads = vec![("main".to_owned(), tokio::runtime::Handle::current().metrics())];
-    threads.extend(cluster_metrics.map(|metrics| ("cluster".to_owned(), metrics)));
+    let main = tokio::runtime::Handle::current().metrics();
+    let mut threads = vec![("main".to_owned(), main)];
+    let mut on_a_core = None;
+    match cores::start_cluster(config.cluster_thread, count, cluster)? {
+        Started::OnItsOwn(metrics) => threads.push(("cluster".to_owned(), metrics)),
+        Started::ForACore(cluster) => on_a_core = Some(cluster),
+    }
 
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
@@ -145,7 +149,7 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
         shard_queues.into_iter().zip(core_errands).zip(incoming).enumerate()
     {
         let stats = Arc::clone(&shards[index]);
-        let own = Own { index, stats, queues, incoming, errands, cluster: cluster.take() };
+        let own = Own { index, stats, queues, incoming, errands, cluster: on_a_core.take() };
         let (end, metrics) = cores::start_core(shared.clone(), own)?;
         core_ends.push(end);
         threads.push((format!("core-{index}"), metrics));

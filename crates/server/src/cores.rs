@@ -167,19 +167,22 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
     }
 }
 
+/// Where the cluster has been started.
+pub(crate) enum Started {
+    OnItsOwn(RuntimeMetrics),
+    /// Not yet: the first core runs it.
+    ForACore(Cluster),
+}
+
 /// Starts the cluster on a thread of its own, or gives it back for the first core.
-pub(crate) fn start_cluster(
-    thread: ClusterThread,
-    cores: usize,
-    cluster: Cluster,
-) -> io::Result<(Option<Cluster>, Option<RuntimeMetrics>)> {
+pub(crate) fn start_cluster(thread: ClusterThread, cores: usize, cluster: Cluster) -> io::Result<Started> {
     if thread.is_shared(cores) {
-        return Ok((Some(cluster), None));
+        return Ok(Started::ForACore(cluster));
     }
     let runtime = runtime()?;
     let metrics = runtime.metrics();
     Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(cluster))?;
-    Ok((None, Some(metrics)))
+    Ok(Started::OnItsOwn(metrics))
 }
 
 /// A runtime of the thread that uses it.

@@ -88,7 +88,7 @@ fn check_programs() -> Result<()> {
     Ok(())
 }
 
-fn install_npm(folder: &Path) -> Result<()> {
+pub(crate) fn install_npm(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
     let modules = folder.join("node_modules");
     if is_current(&modules, &lock) {
@@ -145,7 +145,7 @@ fn pip(python: &Path, wanted: &Path, target: Option<&Path>) -> Result<()> {
 }
 
 /// What a program prints; a failure comes with `hint` and with all that was said.
-fn output(command: &mut Command, hint: &str) -> Result<String> {
+pub(crate) fn output(command: &mut Command, hint: &str) -> Result<String> {
     let shown = [command.get_program()].into_iter().chain(command.get_args()).collect::<Vec<_>>();
     let shown = shown.join(OsStr::new(" ")).to_string_lossy().into_owned();
     let output = match command.output() {

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod balancer;
 pub mod foreign;
+pub mod javascript;
 pub mod node;
 pub mod process;
 pub mod redis;

@@ -14,7 +14,6 @@ use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settin
 use roomcast_transport::{HttpSettings, PlacementPolicy, TlsFiles};
 
 use crate::cores::ClusterThread;
-
 use crate::otlp::TracingConfig;
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
