@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 10] = [
+type Program = (&'static str, &'static str);
+
+/// What the tests run.
+const PROGRAMS: &[Program] = &[
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -20,17 +23,32 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("openssl", "openssl"),
 ];
 
-/// Installs what is missing.
+/// What checks rules of alerts, dashboards and scripts.
+const OPERATIONS: &[Program] =
+    &[("prometheus", "prometheus"), ("promtool", "prometheus"), ("shellcheck", "shellcheck")];
+
+/// Installs what the tests need and is missing.
 pub(crate) fn programs() -> Result<()> {
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).collect();
+    install(PROGRAMS)
+}
+
+/// Installs what checks of operators' files need and is missing.
+#[expect(dead_code, reason = "for the checks of rules and dashboards")]
+pub(crate) fn operations() -> Result<()> {
+    install(OPERATIONS)
+}
+
+fn install(programs: &[Program]) -> Result<()> {
+    let missing: Vec<_> = programs.iter().filter(|(program, _)| !is_installed(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
-    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
     if !may_install() {
         bail!(
-            "the tests need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
+            "this needs {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
             names.join(", "),
             packages.join(" ")
         );

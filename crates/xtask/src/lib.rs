@@ -4,8 +4,10 @@
 pub mod authority;
 pub mod balancer;
 pub mod foreign;
+pub mod go_tools;
 pub mod node;
 pub mod process;
+pub mod python;
 pub mod redis;
 
 pub use authority::Authority;
