@@ -6,10 +6,12 @@ pub mod balancer;
 pub mod foreign;
 pub mod node;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 
 pub use authority::Authority;
 pub use balancer::{Balancer, Kind, project_root};
 pub use node::Node;
 pub use process::{Daemon, free_port, wait_until};
+pub use prometheus::Prometheus;
 pub use redis::Redis;
