@@ -7,10 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-type Program = (&'static str, &'static str);
-
-/// What the tests run.
-const PROGRAMS: &[Program] = &[
+const PROGRAMS: [(&str, &str); 13] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -21,25 +18,14 @@ const PROGRAMS: &[Program] = &[
     ("python3", "python3-venv"),
     ("chromium", "chromium"),
     ("openssl", "openssl"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+    ("shellcheck", "shellcheck"),
 ];
 
-/// What checks rules of alerts, dashboards and scripts.
-const OPERATIONS: &[Program] =
-    &[("prometheus", "prometheus"), ("promtool", "prometheus"), ("shellcheck", "shellcheck")];
-
-/// Installs what the tests need and is missing.
+/// Installs what is missing.
 pub(crate) fn programs() -> Result<()> {
-    install(PROGRAMS)
-}
-
-/// Installs what checks of operators' files need and is missing.
-#[expect(dead_code, reason = "for the checks of rules and dashboards")]
-pub(crate) fn operations() -> Result<()> {
-    install(OPERATIONS)
-}
-
-fn install(programs: &[Program]) -> Result<()> {
-    let missing: Vec<_> = programs.iter().filter(|(program, _)| !is_installed(program)).collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -48,7 +34,7 @@ fn install(programs: &[Program]) -> Result<()> {
     packages.dedup();
     if !may_install() {
         bail!(
-            "this needs {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
+            "the checks need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
             names.join(", "),
             packages.join(" ")
         );
