@@ -4,6 +4,7 @@ mod ci;
 mod cluster;
 mod deny;
 mod fuzz;
+mod helm;
 mod install;
 mod test;
 mod tools;
@@ -20,6 +21,8 @@ usage: cargo xtask COMMAND
   cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  helm      check the chart: lint, refusals, unit tests, renders for several versions of Kubernetes; needs Go
+            --write: render deploy/kubernetes from it
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
@@ -30,6 +33,8 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["helm"] => helm::run(),
+        ["helm", "--write"] => helm::write(),
         ["tools", ref names @ ..] => tools::run(names),
         ["deny"] => deny::run(),
         ["cluster"] => cluster::run(),
