@@ -17,7 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, dependencies, then test
+  ci        formatting, lints, documentation, dependencies, the chart (needs Go), then test
   cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too

@@ -40,6 +40,19 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
+/// That the chart's page has a word on each value.
+pub(super) fn check_page() -> Result<()> {
+    let chart = project_root().join(CHART);
+    let page = std::fs::read_to_string(chart.join("README.md"))?;
+    let schema: Value = serde_json::from_slice(&std::fs::read(chart.join("values.schema.json"))?)?;
+    let values = schema["properties"].as_object().context("the schema has no properties")?;
+    let unsaid: Vec<_> = values.keys().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    if unsaid.iter().any(|name| *name != "global") {
+        bail!("README.md of the chart does not mention {unsaid:?}");
+    }
+    Ok(())
+}
+
 /// The binary, built as tests have it.
 pub(super) fn binary() -> Result<std::path::PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
