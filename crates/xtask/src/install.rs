@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+type Program = (&'static str, &'static str);
+
+/// What the tests run.
+const PROGRAMS: &[Program] = &[
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -20,9 +23,12 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("openssl", "openssl"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    ("shellcheck", "shellcheck"),
+    ("caddy", "caddy"),
+    ("systemd-analyze", "systemd"),
 ];
 
-/// Installs what is missing.
+/// Installs what the tests need and is missing.
 pub(crate) fn programs() -> Result<()> {
     let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).collect();
     if missing.is_empty() {
@@ -33,7 +39,7 @@ pub(crate) fn programs() -> Result<()> {
     packages.dedup();
     if !may_install() {
         bail!(
-            "the tests need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
+            "this needs {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
             names.join(", "),
             packages.join(" ")
         );

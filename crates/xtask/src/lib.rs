@@ -4,9 +4,11 @@
 pub mod authority;
 pub mod balancer;
 pub mod foreign;
+pub mod go_tools;
 pub mod node;
 pub mod process;
 pub mod prometheus;
+pub mod python;
 pub mod redis;
 
 pub use authority::Authority;

@@ -6,6 +6,7 @@ mod deny;
 mod fuzz;
 mod install;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["tools", ref names @ ..] => tools::run(names),
         ["deny"] => deny::run(),
         ["cluster"] => cluster::run(),
         _ => {
