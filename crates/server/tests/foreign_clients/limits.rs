@@ -52,7 +52,7 @@ fn each_balancer(room: &str, test: impl Fn(u16, &str, &mut Readers)) {
     let cluster = Cluster::start();
     for kind in BALANCERS {
         let balancer = cluster.balancer(kind);
-        let room = format!("{room}-{}", if kind == Kind::Nginx { "nginx" } else { "haproxy" });
+        let room = format!("{room}-{}", kind.name());
         let mut readers = Readers::join(balancer.port(), &room);
         test(balancer.port(), &room, &mut readers);
         readers.finish();
