@@ -5,13 +5,14 @@
 //! instead of waiting for an outage to end.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, AsyncConnectionConfig, Cmd, RedisError, Value};
-use roomcast_broker::{BrokerError, BrokerErrorKind, SharedRetention};
+use roomcast_broker::{BrokerError, BrokerErrorKind, BrokerStatus, SharedRetention};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -43,6 +44,7 @@ pub(crate) struct Commands {
     library: Library,
     /// When a refusal was logged last.
     refusal_logged: Mutex<Option<Instant>>,
+    refusals: AtomicU64,
 }
 
 impl Commands {
@@ -55,6 +57,7 @@ impl Commands {
             connected: Notify::new(),
             library: Library::new(&config.prefix, retention),
             refusal_logged: Mutex::default(),
+            refusals: AtomicU64::new(0),
         }
     }
 
@@ -76,6 +79,16 @@ impl Commands {
             answer = command.query_async(&mut handle).await;
         }
         answer.map_err(|error| self.failed(&connection, command, &error))
+    }
+
+    /// What is known here about how the broker is doing.
+    pub(crate) fn status(&self) -> BrokerStatus {
+        BrokerStatus {
+            commands: COMMANDS_MAX - self.permits.available_permits(),
+            commands_max: COMMANDS_MAX,
+            refusals: self.refusals.load(Ordering::Relaxed),
+            ..BrokerStatus::default()
+        }
     }
 
     /// What tells this server from the one before a failover.
@@ -102,6 +115,7 @@ impl Commands {
     fn failed(&self, used: &Arc<MultiplexedConnection>, command: &Cmd, error: &RedisError) -> BrokerError {
         let lost = error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout();
         if !lost {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
             let message =
                 format!("Redis at {} refused {}: {error}", self.config.address(), without_payload(command));
             self.log_refusal(&message);

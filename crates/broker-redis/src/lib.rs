@@ -36,8 +36,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use roomcast_broker::{
-    BoxFuture, Broker, BrokerError, EventSender, HistoryPage, NodeInfo, PresenceDelta, RetentionTable,
-    RoomMembers, SharedRetention,
+    BoxFuture, Broker, BrokerError, BrokerStatus, EventSender, HistoryPage, NodeInfo, PresenceDelta,
+    RetentionTable, RoomMembers, SharedRetention,
 };
 use roomcast_protocol::{Control, Position, Publication, Room};
 
@@ -194,7 +194,7 @@ impl Broker for RedisBroker {
         })
     }
 
-    fn reconnects(&self) -> u64 {
-        self.probes.reconnects()
+    fn status(&self) -> BrokerStatus {
+        BrokerStatus { reconnects: self.probes.reconnects(), ..self.commands.status() }
     }
 }

@@ -109,7 +109,7 @@ async fn every_outage_ends_with_all_rooms_subscribed() {
     assert!(refused.to_string().contains("Redis at 127.0.0.1"), "{refused}");
     redis.restart().unwrap();
     comes_back(&mut node, &rooms).await;
-    assert_eq!(node.broker.reconnects(), 4);
+    assert_eq!(node.broker.status().reconnects, 4);
 
     ready(&node).await;
     node.broker.publish(message("r:599", "alive"), None).await.unwrap();

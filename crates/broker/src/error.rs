@@ -22,6 +22,9 @@ pub enum BrokerErrorKind {
 }
 
 impl BrokerErrorKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Unavailable, Self::InDoubt, Self::Rejected];
+
     /// A short name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

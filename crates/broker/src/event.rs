@@ -14,6 +14,8 @@ pub const EVENTS_QUEUED_MAX: usize = 8192;
 
 /// The broker's end of the queue.
 pub type EventSender = mpsc::Sender<BrokerEvent>;
+/// To look at how full the queue is.
+pub type WeakEventSender = mpsc::WeakSender<BrokerEvent>;
 /// The hub's end of the queue.
 pub type EventReceiver = mpsc::Receiver<BrokerEvent>;
 

@@ -54,7 +54,7 @@ use std::sync::Arc;
 use roomcast_protocol::{Control, NodeId, Position, Publication, Room};
 
 pub use error::{BrokerError, BrokerErrorKind};
-pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, event_queue};
+pub use event::{BrokerEvent, EVENTS_QUEUED_MAX, EventReceiver, EventSender, WeakEventSender, event_queue};
 pub use history::{
     HistoryPage, KEY_BYTES_MAX, KEY_REMEMBERED, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Retention, RetentionTable,
     SharedRetention,
@@ -74,6 +74,19 @@ pub struct NodeInfo {
     pub id: NodeId,
     /// What its operator calls it.
     pub name: String,
+}
+
+/// Numbers about a broker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BrokerStatus {
+    /// How often the connection to the other nodes had to be made again.
+    pub reconnects: u64,
+    /// Commands that wait for an answer now.
+    pub commands: usize,
+    /// How many may wait at once; 0 where there is nothing to wait for.
+    pub commands_max: usize,
+    /// Commands that were answered with a refusal.
+    pub refusals: u64,
 }
 
 /// Connects the nodes of a cluster. See the crate's page for what an implementation promises.
@@ -138,6 +151,6 @@ pub trait Broker: Send + Sync + 'static {
     /// The node stops: its members leave now, rather than when they are missed.
     fn close(&self) -> BoxFuture<'_, ()>;
 
-    /// How often the connection to the other nodes had to be made again.
-    fn reconnects(&self) -> u64;
+    /// How it is doing, for metrics.
+    fn status(&self) -> BrokerStatus;
 }

@@ -15,8 +15,8 @@ use roomcast_protocol::{Control, Position, Publication, Push, Room};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, EventSender, HistoryPage, NodeInfo,
-    PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
+    BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerStatus, EventSender, HistoryPage,
+    NodeInfo, PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
 };
 use presence::Presence;
 use stream::Stream;
@@ -222,8 +222,8 @@ impl Broker for MemoryBroker {
         Box::pin(std::future::ready(Ok(vec![self.node.clone()])))
     }
 
-    fn reconnects(&self) -> u64 {
-        0
+    fn status(&self) -> BrokerStatus {
+        BrokerStatus::default()
     }
 }
 

@@ -26,8 +26,8 @@ pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
 pub use overflow::OverflowPolicy;
 pub use queues::{
-    Confirmation, HubStatus, Interest, InterestBatch, RouterQueues, RouterRequest, SHARDS_MAX, ShardMessage,
-    ShardQueues, queues,
+    Confirmation, HubStatus, Interest, InterestBatch, ReadFor, RouterQueues, RouterRequest, SHARDS_MAX,
+    ShardMessage, ShardQueues, queues,
 };
 pub use reads::Slice;
 pub use room::Who;

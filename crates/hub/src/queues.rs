@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use roomcast_broker::PresenceDelta;
 use roomcast_protocol::{Control, Position, Push, Room};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 
 use crate::presence::MembersReply;
 use crate::reads::SliceReply;
@@ -126,6 +126,30 @@ pub struct HubStatus {
     pub(crate) broker_up: AtomicBool,
     pub(crate) subscriptions: AtomicU64,
     pub(crate) waited_us: AtomicU64,
+    reads: [[AtomicU64; 2]; ReadFor::ALL.len()],
+    pub(crate) slices_at_hand: AtomicU64,
+}
+
+/// What the router reads history for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFor {
+    /// To know where a room is, or to close a gap.
+    Repair,
+    /// For clients that have come back, and whose messages are not at hand any more.
+    Resume,
+}
+
+impl ReadFor {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Repair, Self::Resume];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Repair => "repair",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 impl HubStatus {
@@ -137,6 +161,20 @@ impl HubStatus {
     /// Rooms that this node subscribes to.
     pub fn subscriptions(&self) -> u64 {
         self.subscriptions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_read(&self, purpose: ReadFor, well: bool) {
+        self.reads[purpose as usize][usize::from(well)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reads at the broker that went well, or did not.
+    pub fn reads(&self, purpose: ReadFor, well: bool) -> u64 {
+        self.reads[purpose as usize][usize::from(well)].load(Ordering::Relaxed)
+    }
+
+    /// How often what a client had missed was at hand, and nothing had to be read.
+    pub fn slices_at_hand(&self) -> u64 {
+        self.slices_at_hand.load(Ordering::Relaxed)
     }
 
     /// How long the router has waited for busy cores, in µs.
@@ -151,6 +189,13 @@ pub struct RouterQueues {
     pub(crate) interest: Receiver<InterestBatch>,
     pub(crate) requests: Receiver<RouterRequest>,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
+}
+
+impl RouterQueues {
+    /// The shards' inboxes, to look at how full they are.
+    pub fn inboxes(&self) -> Vec<WeakSender<ShardMessage>> {
+        self.shards.iter().map(Sender::downgrade).collect()
+    }
 }
 
 /// One shard's ends of its queues.

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use crate::presence::MembersReply;
+use crate::queues::{HubStatus, ReadFor};
 use crate::roster::sorted;
 use crate::tracker::RECENT_MESSAGES_MAX;
 
@@ -67,8 +68,7 @@ impl Drop for Ticket {
 }
 
 pub(crate) struct Reads {
-    broker: Arc<dyn Broker>,
-    permits: Arc<Semaphore>,
+    reader: Reader,
     results: Sender<ReadResult>,
     next_ticket: u64,
     /// Who waits for which slice. Bounded by the connections that are being made.
@@ -78,23 +78,19 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    pub(crate) fn new(broker: Arc<dyn Broker>) -> (Self, Receiver<ReadResult>) {
+    pub(crate) fn new(broker: Arc<dyn Broker>, status: Arc<HubStatus>) -> (Self, Receiver<ReadResult>) {
         let (results, receiver) = mpsc::channel(RESULTS_MAX);
-        let permits = Arc::new(Semaphore::new(READS_MAX));
-        (
-            Self { broker, permits, results, next_ticket: 0, joined: HashMap::new(), asked: HashMap::new() },
-            receiver,
-        )
+        let reader = Reader { broker, permits: Arc::new(Semaphore::new(READS_MAX)), status };
+        (Self { reader, results, next_ticket: 0, joined: HashMap::new(), asked: HashMap::new() }, receiver)
     }
 
     /// Reads for a tracker until it succeeds: what follows `after`, or the newest messages.
     pub(crate) fn repair(&mut self, room: Room, after: Option<Position>) -> Ticket {
         let number = self.next_ticket();
-        let (broker, permits, results) =
-            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (reader, results) = (self.reader.clone(), self.results.clone());
         let limit = if after.is_some() { PAGE_MESSAGES_MAX } else { RECENT_MESSAGES_MAX };
         let task = tokio::spawn(async move {
-            let page = until_it_succeeds(|| read(&*broker, &permits, &room, after, limit)).await;
+            let page = until_it_succeeds(|| reader.history(ReadFor::Repair, &room, after, limit)).await;
             let _ = results.send(ReadResult::Repair { room, ticket: number, page }).await;
         });
         Ticket { number, task: task.abort_handle() }
@@ -103,10 +99,9 @@ impl Reads {
     /// Reads for a roster until it succeeds.
     pub(crate) fn members(&mut self, room: Room) -> Ticket {
         let number = self.next_ticket();
-        let (broker, permits, results) =
-            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (reader, results) = (self.reader.clone(), self.results.clone());
         let task = tokio::spawn(async move {
-            let members = until_it_succeeds(|| read_members(&*broker, &permits, &room)).await;
+            let members = until_it_succeeds(|| reader.members(&room)).await;
             let _ = results.send(ReadResult::Members { room, ticket: number, members }).await;
         });
         Ticket { number, task: task.abort_handle() }
@@ -119,10 +114,9 @@ impl Reads {
         if waiting.len() > 1 {
             return;
         }
-        let (broker, permits, results) =
-            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (reader, results) = (self.reader.clone(), self.results.clone());
         tokio::spawn(async move {
-            let members = read_members(&*broker, &permits, &room).await;
+            let members = reader.members(&room).await;
             let _ = results.send(ReadResult::MembersOnce { room, members }).await;
         });
     }
@@ -147,11 +141,10 @@ impl Reads {
         if waiting.len() > 1 {
             return;
         }
-        let (broker, permits, results) =
-            (Arc::clone(&self.broker), Arc::clone(&self.permits), self.results.clone());
+        let (reader, results) = (self.reader.clone(), self.results.clone());
         let room = room.clone();
         tokio::spawn(async move {
-            let page = read(&*broker, &permits, &room, Some(after), PAGE_MESSAGES_MAX).await;
+            let page = reader.history(ReadFor::Resume, &room, Some(after), PAGE_MESSAGES_MAX).await;
             let _ = results.send(ReadResult::Slice { room, after, page }).await;
         });
     }
@@ -170,10 +163,10 @@ impl Reads {
 
     /// A room's history has lost what was delivered already: its next message begins a new epoch.
     pub(crate) fn renew(&self, room: Room, seen: Position) {
-        let (broker, permits) = (Arc::clone(&self.broker), Arc::clone(&self.permits));
+        let reader = self.reader.clone();
         tokio::spawn(async move {
-            let _permit = permits.acquire().await;
-            if let Err(error) = broker.renew(room.clone(), seen).await {
+            let _permit = reader.permits.acquire().await;
+            if let Err(error) = reader.broker.renew(room.clone(), seen).await {
                 debug!(%room, %error, "the room's epoch was not renewed");
             }
         });
@@ -190,22 +183,30 @@ async fn until_it_succeeds<T, F: Future<Output = Result<T, BrokerError>>>(read: 
     }
 }
 
-async fn read_members(
-    broker: &dyn Broker,
-    permits: &Semaphore,
-    room: &Room,
-) -> Result<RoomMembers, BrokerError> {
-    let _permit = permits.acquire().await;
-    broker.members(room.clone()).await
+/// Asks the broker, with a few others at once.
+#[derive(Clone)]
+struct Reader {
+    broker: Arc<dyn Broker>,
+    permits: Arc<Semaphore>,
+    status: Arc<HubStatus>,
 }
 
-async fn read(
-    broker: &dyn Broker,
-    permits: &Semaphore,
-    room: &Room,
-    after: Option<Position>,
-    limit: usize,
-) -> Result<HistoryPage, BrokerError> {
-    let _permit = permits.acquire().await;
-    broker.history(room.clone(), after, limit).await
+impl Reader {
+    async fn members(&self, room: &Room) -> Result<RoomMembers, BrokerError> {
+        let _permit = self.permits.acquire().await;
+        self.broker.members(room.clone()).await
+    }
+
+    async fn history(
+        &self,
+        purpose: ReadFor,
+        room: &Room,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<HistoryPage, BrokerError> {
+        let _permit = self.permits.acquire().await;
+        let page = self.broker.history(room.clone(), after, limit).await;
+        self.status.count_read(purpose, page.is_ok());
+        page
+    }
 }

@@ -250,6 +250,7 @@ impl Member {
         if self.ended {
             return;
         }
+        stats.resets.add(1);
         let bytes = match self.form {
             // Raw mode has no word for it.
             WireForm::WebSocketRaw => return,

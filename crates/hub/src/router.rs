@@ -52,7 +52,7 @@ impl Router {
         queues: RouterQueues,
         status: Arc<HubStatus>,
     ) -> Self {
-        let (reads, read_results) = Reads::new(Arc::clone(&broker));
+        let (reads, read_results) = Reads::new(Arc::clone(&broker), Arc::clone(&status));
         let retention = broker.retentions();
         Self {
             broker,
@@ -275,7 +275,10 @@ impl Router {
             Some(Slice { complete: true, top: tracker.last(), messages: tracker.since(after)? })
         });
         match at_hand {
-            Some(slice) => drop(reply.send(Some(slice))),
+            Some(slice) => {
+                self.status.slices_at_hand.fetch_add(1, Ordering::Relaxed);
+                drop(reply.send(Some(slice)));
+            }
             None => self.reads.slice(room, after, reply),
         }
     }

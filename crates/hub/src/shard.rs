@@ -304,7 +304,9 @@ impl Shard {
     fn probe(&self, sent_ms: u64) {
         let now_us = self.started.elapsed().as_micros() as u64;
         self.stats.probe_sent_ms.set(sent_ms);
-        self.stats.probe_lag_us.set(now_us.saturating_sub(sent_ms * 1000));
+        let lag_us = now_us.saturating_sub(sent_ms * 1000);
+        self.stats.probe_lag_us.set(lag_us);
+        self.stats.probe_latency.observe(Duration::from_micros(lag_us));
     }
 }
 

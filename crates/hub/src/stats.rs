@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use roomcast_broker::BrokerErrorKind;
 use roomcast_protocol::{ErrorCode, WireForm};
 
 use crate::overflow::OverflowPolicy;
@@ -74,6 +75,85 @@ pub const CLOSE_CODES: [u16; 16] =
 pub const REFUSAL_STATUSES: [u16; 15] =
     [0, 400, 401, 403, 404, 405, 408, 413, 414, 415, 421, 426, 429, 431, 503];
 
+/// What a client asks for that wants to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/ws`, whatever mode it asks for.
+    WebSocket,
+    /// `/sse`.
+    Sse,
+    /// `/poll`.
+    Poll,
+}
+
+impl Endpoint {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::WebSocket, Self::Sse, Self::Poll];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    /// It is served.
+    Accepted,
+    /// The client has asked wrongly, or may not.
+    Refused,
+    /// The node leaves, and takes nobody any more.
+    Draining,
+    /// The broker does not answer.
+    Unavailable,
+    /// Something in the node went wrong.
+    Internal,
+}
+
+impl Connect {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Accepted, Self::Refused, Self::Draining, Self::Unavailable, Self::Internal];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Why a client is asked to go elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// The node ends.
+    Drain,
+    /// The connection is as old as connections may get.
+    Age,
+}
+
+impl Leave {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Drain, Self::Age];
+
+    /// What clients are told, and the name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Age => "age",
+        }
+    }
+}
+
 /// The numbers of one shard.
 #[derive(Debug, Default)]
 pub struct ShardStats {
@@ -89,8 +169,24 @@ pub struct ShardStats {
     pub received_bytes: Counter,
     /// Publications that the broker has taken.
     pub published: Counter,
-    /// Publications that the broker has not taken, or not confirmed.
-    pub publish_failed: Counter,
+    /// Publications that the broker has not taken, or not confirmed, by kind.
+    publish_failed: [Counter; BrokerErrorKind::ALL.len()],
+    /// From a client's message to the broker's word that it has it.
+    pub publish_duration: Histogram,
+    /// Requests to stay, by what came of them.
+    connects: [[Counter; Connect::ALL.len()]; Endpoint::ALL.len()],
+    /// Rooms with history that clients came back to: history covered all that they had missed.
+    pub resumes_complete: Counter,
+    /// The same where it did not.
+    pub resumes_missed: Counter,
+    /// Memberships for which history could not cover a gap in the middle.
+    pub resets: Counter,
+    /// Pages of history that clients have asked for, and got.
+    pub history_read: Counter,
+    /// The same that could not be read.
+    pub history_failed: Counter,
+    /// Clients that were asked to go elsewhere.
+    asked_to_leave: [Counter; Leave::ALL.len()],
     /// Messages written to clients, by form.
     pub delivered: [Counter; WireForm::COUNT],
     /// Bytes written to clients.
@@ -125,6 +221,8 @@ pub struct ShardStats {
     pub probe_sent_ms: Counter,
     /// How long the last probe took, in µs.
     pub probe_lag_us: Counter,
+    /// How long probes took.
+    pub probe_latency: Histogram,
 }
 
 impl ShardStats {
@@ -143,6 +241,36 @@ impl ShardStats {
     /// Statuses of refusals and how often each was used.
     pub fn refusals(&self) -> impl Iterator<Item = (u16, u64)> {
         REFUSAL_STATUSES.into_iter().zip(&self.refusals).map(|(status, counter)| (status, counter.get()))
+    }
+
+    /// Counts a request to stay.
+    pub fn connect(&self, endpoint: Endpoint, outcome: Connect) {
+        self.connects[endpoint as usize][outcome as usize].add(1);
+    }
+
+    /// How often a request to stay had this outcome.
+    pub fn connects(&self, endpoint: Endpoint, outcome: Connect) -> u64 {
+        self.connects[endpoint as usize][outcome as usize].get()
+    }
+
+    /// Counts a publication that has failed.
+    pub fn publish_failed(&self, kind: BrokerErrorKind) {
+        self.publish_failed[kind as usize].add(1);
+    }
+
+    /// How many publications have failed in this way.
+    pub fn publish_failures(&self, kind: BrokerErrorKind) -> u64 {
+        self.publish_failed[kind as usize].get()
+    }
+
+    /// Counts a client that is asked to go elsewhere.
+    pub fn asked_to_leave(&self, reason: Leave) {
+        self.asked_to_leave[reason as usize].add(1);
+    }
+
+    /// How many were asked to go elsewhere.
+    pub fn leavers(&self, reason: Leave) -> u64 {
+        self.asked_to_leave[reason as usize].get()
     }
 
     /// Codes and how often each was used.
@@ -164,6 +292,14 @@ mod tests {
         let counts = histogram.counts();
         assert_eq!((counts[0], counts[1], counts[BUCKETS_S.len()]), (2, 1, 1));
         assert!((histogram.sum_s() - 6.000_251).abs() < 1e-9);
+    }
+
+    #[test]
+    fn numbers_are_places() {
+        assert!(Endpoint::ALL.into_iter().enumerate().all(|(place, item)| item as usize == place));
+        assert!(Connect::ALL.into_iter().enumerate().all(|(place, item)| item as usize == place));
+        assert!(Leave::ALL.into_iter().enumerate().all(|(place, item)| item as usize == place));
+        assert!(BrokerErrorKind::ALL.into_iter().enumerate().all(|(place, item)| item as usize == place));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use crate::health::Health;
 pub(crate) use api::Api;
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::{Metrics, Source};
 
 /// Most connections at once: a handful of scrapers, and someone looking.
 const CONNECTIONS_MAX: usize = 64;

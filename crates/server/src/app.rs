@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
@@ -14,12 +14,12 @@ use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
 use roomcast_session::{CoreShared, Settings};
-use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Api, Metrics};
+use crate::admin::{Admin, Api, Metrics, Source};
 use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
 use crate::cores::{self, Errands, Own, Shared};
@@ -83,16 +83,20 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let started = Instant::now();
     let node = NodeId(fastrand::u64(1..));
     let (events, event_receiver) = event_queue();
+    let weak_events = events.downgrade();
     let retention = Arc::new(ArcSwap::from_pointee(config.session.namespaces.retention()));
     let info = NodeInfo { id: node, name: config.session.node.clone() };
     let (broker, driver) = broker(&config, info, events, Arc::clone(&retention));
     let hub = Arc::new(HubStatus::default());
     let count = core_count(config.cores);
     let (router_queues, shard_queues) = queues(count);
+    let inboxes = router_queues.inboxes();
     let router = Router::new(Arc::clone(&broker), event_receiver, router_queues, Arc::clone(&hub));
-    cores::start_cluster(async move {
+    let cluster = cores::start_cluster(async move {
         tokio::join!(driver, router.run());
     })?;
+    let main = tokio::runtime::Handle::current().metrics();
+    let mut threads = vec![("main".to_owned(), main), ("cluster".to_owned(), cluster)];
 
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
@@ -112,6 +116,7 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         authenticator: Arc::clone(&replaceable.authenticator),
         users: Arc::default(),
     };
+    let users = Arc::clone(&core.users);
     let shared = Shared {
         core,
         started,
@@ -124,16 +129,33 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
     let (errands, core_errands) = Errands::new(count);
     let (mut core_queues, mut core_ends) = (Vec::new(), Vec::new());
+    let loads: Vec<Arc<Load>> = (0..count).map(|_| Arc::default()).collect();
     for (index, (queues, errands)) in shard_queues.into_iter().zip(core_errands).enumerate() {
-        let (queue, incoming) = core_queue(Arc::default());
+        let (queue, incoming) = core_queue(Arc::clone(&loads[index]));
         core_queues.push(queue);
         let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming, errands };
-        core_ends.push(cores::start_core(shared.clone(), own)?);
+        let (end, metrics) = cores::start_core(shared.clone(), own)?;
+        core_ends.push(end);
+        threads.push((format!("core-{index}"), metrics));
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
-    let metrics = Metrics::new(shards, hub, Arc::clone(&broker), Arc::clone(&gate), admin_tls.clone())
-        .context("cannot register metrics")?;
+    let metrics = Metrics::new(Source {
+        shards,
+        hub,
+        broker: Arc::clone(&broker),
+        gate: Arc::clone(&gate),
+        admin_tls: admin_tls.clone(),
+        health: Arc::clone(&health),
+        authenticator: Arc::clone(&replaceable.authenticator),
+        users,
+        loads,
+        connections_max,
+        threads,
+        events: weak_events,
+        inboxes,
+    })
+    .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
@@ -149,12 +171,12 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
 
     announce(&config, address, admin_address);
     tokio::select! {
-        () = serve_until_end(&mut signals, reload, &replaceable) => {}
+        () = serve_until_end(&mut signals, reload, &replaceable, &health) => {}
         () = drain_wish.notified() => info!("asked to drain by the admin API"),
     }
 
     info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
-    health.drain();
+    health.drain(SystemTime::now() + shared.drain_window + END_LIMIT);
     accepting.cancel();
     let _ = acceptor.await;
     shared.draining.cancel();
@@ -165,9 +187,11 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     Ok(())
 }
 
-async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &Replaceable) {
+async fn serve_until_end(signals: &mut Signals, reload: &Reload, replaceable: &Replaceable, health: &Health) {
     while signals.next().await == Wish::Reload {
-        match reload() {
+        let reloaded = reload();
+        health.reloaded(reloaded.is_ok());
+        match reloaded {
             Ok(config) => {
                 replaceable.replace(with_node_name(config));
                 info!(

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -18,7 +18,7 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{Shard, ShardQueues};
 use roomcast_session::{Core, CoreShared, drain};
 use roomcast_transport::{Accepted, Gate, HttpSettings, serve};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Runtime, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -84,14 +84,15 @@ pub(crate) struct Own {
 }
 
 /// Starts one core. The receiver hears when its last connection has ended.
-pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<oneshot::Receiver<()>> {
+pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Receiver<()>, RuntimeMetrics)> {
     let (ended, end) = oneshot::channel();
     let runtime = runtime()?;
+    let metrics = runtime.metrics();
     Builder::new().name(format!("core-{}", own.index)).spawn(move || {
         LocalSet::new().block_on(&runtime, run_core(shared, own));
         let _ = ended.send(());
     })?;
-    Ok(end)
+    Ok((end, metrics))
 }
 
 async fn run_core(shared: Shared, own: Own) {
@@ -128,9 +129,11 @@ async fn run_core(shared: Shared, own: Own) {
 }
 
 /// Runs `work` on a thread of its own, until it ends or the process does.
-pub(crate) fn start_cluster(work: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn start_cluster(work: impl Future<Output = ()> + Send + 'static) -> io::Result<RuntimeMetrics> {
     let runtime = runtime()?;
-    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(work))
+    let metrics = runtime.metrics();
+    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(work))?;
+    Ok(metrics)
 }
 
 /// A runtime of the thread that uses it.

@@ -1,9 +1,9 @@
 //! Whether this node does its job: proven by messages that go the whole way, not by connections
 //! that look alive.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::Broker;
 use roomcast_hub::HubStatus;
@@ -21,7 +21,10 @@ const PROBE_AGE_MAX: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(crate) struct Health {
     started: Instant,
-    draining: AtomicBool,
+    /// When whoever is left is cut, once the node drains.
+    drain_deadline: OnceLock<SystemTime>,
+    /// What was last read of the configuration is in use.
+    configured: AtomicBool,
     hub: Arc<HubStatus>,
     shards: Vec<Arc<ShardStats>>,
 }
@@ -51,12 +54,36 @@ impl NotReady {
 
 impl Health {
     pub(crate) fn new(started: Instant, hub: Arc<HubStatus>, shards: Vec<Arc<ShardStats>>) -> Self {
-        Self { started, draining: AtomicBool::new(false), hub, shards }
+        let configured = AtomicBool::new(true);
+        Self { started, drain_deadline: OnceLock::new(), configured, hub, shards }
     }
 
-    /// From now on the node is not ready.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// From now on the node is not ready; at `deadline` whoever is left is cut.
+    pub(crate) fn drain(&self, deadline: SystemTime) {
+        // The first word counts.
+        let _ = self.drain_deadline.set(deadline);
+    }
+
+    /// Until when clients may leave, in seconds since 1970; none while the node does not drain.
+    pub(crate) fn drain_deadline_s(&self) -> Option<f64> {
+        let deadline = self.drain_deadline.get()?;
+        Some(deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+    }
+
+    /// The configuration was read again, and is in use or not.
+    pub(crate) fn reloaded(&self, well: bool) {
+        self.configured.store(well, Ordering::Relaxed);
+    }
+
+    /// Whether what was last read of the configuration is in use.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.configured.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the probe was sent that last came round to every core; since the start if none has.
+    pub(crate) fn probe_age(&self) -> Duration {
+        let oldest_ms = self.shards.iter().map(|shard| shard.probe_sent_ms.get()).min().unwrap_or(0);
+        self.started.elapsed().saturating_sub(Duration::from_millis(oldest_ms))
     }
 
     /// Whether new clients should come here.
@@ -65,7 +92,7 @@ impl Health {
     }
 
     fn ready_at(&self, now: Duration) -> Result<(), NotReady> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.drain_deadline.get().is_some() {
             return Err(NotReady::Draining);
         }
         if !self.hub.is_broker_up() {
@@ -126,7 +153,9 @@ mod tests {
         assert_eq!(at(5001), Err(NotReady::NotDelivering { core: 0 }));
         shards.iter().for_each(|shard| shard.probe_sent_ms.set(5001));
         assert_eq!(at(5001), Ok(()));
-        health.drain();
+        assert_eq!(health.drain_deadline_s(), None);
+        health.drain(UNIX_EPOCH + Duration::from_secs(7));
+        assert_eq!(health.drain_deadline_s(), Some(7.0));
         assert_eq!(at(5001), Err(NotReady::Draining));
         routing.abort();
     }

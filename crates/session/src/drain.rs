@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomcast_hub::stats::Leave;
 use tokio::time::{Instant, sleep_until};
 
 use crate::core::Core;
+use crate::heartbeat::Pulse;
 
 /// How long clients are told to wait before they reconnect, at most. Their leaving is spread
 /// already; this only keeps two that left together from arriving together.
@@ -22,13 +24,20 @@ pub async fn drain(core: Rc<Core>, window: Duration) {
     let step = window / (everyone.len().max(1) as u32);
     for (i, pulse) in everyone.into_iter().enumerate() {
         sleep_until(begin + step * i as u32 + step.mul_f64(fastrand::f64())).await;
-        pulse.leave("drain", reconnect());
+        core.ask_to_leave(&pulse, Leave::Drain);
     }
     for pulse in core.everyone() {
-        pulse.leave("drain", reconnect());
+        core.ask_to_leave(&pulse, Leave::Drain);
     }
 }
 
-fn reconnect() -> Duration {
-    RECONNECT_MAX.mul_f64(fastrand::f64())
+impl Core {
+    /// Tells a client to come back elsewhere, unless it is on its way already.
+    pub(crate) fn ask_to_leave(&self, pulse: &Pulse, reason: Leave) {
+        if pulse.is_leaving() {
+            return;
+        }
+        self.stats().asked_to_leave(reason);
+        pulse.leave(reason, RECONNECT_MAX.mul_f64(fastrand::f64()));
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use roomcast_hub::stats::Leave;
 use roomcast_hub::{Entry, Outbox};
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, WireForm, reply};
@@ -142,14 +143,19 @@ impl Pulse {
         }
     }
 
+    /// It has been told to go.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.outbox.is_closing()
+    }
+
     /// Tells the client to come back elsewhere after `reconnect`, then ends the conversation.
-    pub(crate) fn leave(&self, reason: &str, reconnect: Duration) {
+    pub(crate) fn leave(&self, reason: Leave, reconnect: Duration) {
         let reconnect_ms = reconnect.as_millis() as u64;
         if !self.greeted.get() {
             // An event before the first id would take the place of what an EventSource remembers.
             return self.outbox.close(Close::drain(reconnect_ms));
         }
-        let goodbye = reply::goodbye(reason, reconnect_ms);
+        let goodbye = reply::goodbye(reason.as_str(), reconnect_ms);
         let last = match self.form {
             WireForm::WebSocketRaw | WireForm::Poll => None,
             WireForm::WebSocketJson => Some(ws_frame::text(&goodbye)),

@@ -35,5 +35,7 @@ pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 pub use token_bucket::{Rate, TokenBucket};
 pub use users::UserConnections;
 
+/// What transports count of those who come.
+pub use roomcast_hub::stats::{Connect, Endpoint};
 /// What transports write from; made by the hub.
 pub use roomcast_hub::{Entry, Outbox};

@@ -1,6 +1,6 @@
 //! From a permitted message to the broker's answer.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::KEY_BYTES_MAX;
 use roomcast_protocol::{ErrorCode, EventName, Payload, Position, Publication, Room};
@@ -51,13 +51,15 @@ impl Core {
         publication: Publication,
         key: Option<String>,
     ) -> Result<Option<Position>, Refusal> {
+        let begin = Instant::now();
         match self.broker().publish(publication, key).await {
             Ok(position) => {
                 self.stats().published.add(1);
+                self.stats().publish_duration.observe(begin.elapsed());
                 Ok(position)
             }
             Err(error) => {
-                self.stats().publish_failed.add(1);
+                self.stats().publish_failed(error.kind());
                 // One line per message would drown the log in an outage; the link reports that.
                 debug!(%error, kind = error.kind().as_str(), "a message was not published");
                 Err(error.into())

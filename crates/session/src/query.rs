@@ -30,7 +30,10 @@ impl Core {
             return Err(Refusal::new(ErrorCode::BadRequest, message));
         }
         let after = after.map(|after| position(room, after)).transpose()?;
-        Ok(self.broker().history(room.clone(), after, limit).await?)
+        let page = self.broker().history(room.clone(), after, limit).await;
+        let counter = if page.is_ok() { &self.stats().history_read } else { &self.stats().history_failed };
+        counter.add(1);
+        Ok(page?)
     }
 }
 

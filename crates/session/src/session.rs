@@ -235,7 +235,14 @@ impl Session {
     }
 
     pub(crate) async fn plan(&self, membership: &Membership, after: Option<&str>) -> Plan {
-        resume::plan(self.core.shard(), membership.room(), membership.start(), after).await
+        let plan = resume::plan(self.core.shard(), membership.room(), membership.start(), after).await;
+        // Where nothing is kept, nobody was promised anything.
+        if after.is_some() && plan.start.is_some() {
+            let stats = self.core.stats();
+            let counter = if plan.verdict.resumed { &stats.resumes_complete } else { &stats.resumes_missed };
+            counter.add(1);
+        }
+        plan
     }
 
     /// Lets messages through as planned. What was missed goes out no faster than the client takes it.

@@ -26,6 +26,11 @@ impl UserConnections {
         Some(Counted { all: Arc::clone(self), user: Arc::clone(user) })
     }
 
+    /// Users with a connection to this node.
+    pub fn users(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,6 +9,7 @@ mod addresses;
 mod body;
 mod certificates;
 mod client;
+mod connect;
 mod connection;
 mod credentials;
 #[cfg(feature = "fuzzing")]

@@ -16,7 +16,7 @@ use crate::connection::Context;
 use crate::gate::GateSettings;
 use crate::held::Held;
 use crate::problem::Problem;
-use crate::{history, origin, poll, publish, sse, ws};
+use crate::{connect, history, origin, poll, publish, sse, ws};
 
 /// What `GET /` says: where to go on.
 const WELCOME: &str = "\
@@ -45,6 +45,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let page = request.headers().get(ORIGIN).cloned();
     let preflight = origin::is_preflight(&request);
+    let endpoint = connect::endpoint(request.uri().path()).filter(|_| !preflight);
     let headers = request.headers();
     let ambiguous = headers.contains_key(TRANSFER_ENCODING)
         || headers.contains_key(UPGRADE) && !request.body().is_end_stream();
@@ -57,6 +58,9 @@ pub(crate) async fn answer(
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         context.core.stats().refused(response.status().as_u16());
+    }
+    if let Some(endpoint) = endpoint {
+        connect::count(endpoint, &response, &context);
     }
     origin::allow(page.as_ref(), &context.http.load().origins, preflight, response.headers_mut());
     if ambiguous {

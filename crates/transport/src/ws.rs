@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::body::Body;
+use crate::connect::TurnedAway;
 use crate::connection::Context;
 use crate::credentials;
 use crate::handshake;
@@ -37,7 +38,7 @@ pub(crate) async fn open(
     let json = handshake::wants_json(&request)?;
     let on_upgrade = hyper::upgrade::on(&mut request);
     let held = request.extensions_mut().remove::<Held>();
-    let response = match handshake::accept(&mut request, json) {
+    let mut response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
         Err(problem) => {
             let mut response: Response<Body> = problem.into_response();
@@ -61,7 +62,10 @@ pub(crate) async fn open(
         Ok(session) => session,
         // Of an error over HTTP a page in a browser learns nothing; the code of a close it can read.
         Err(refusal) => match refusal.close() {
-            Some(close) => Session::ended(&context.core, form, close),
+            Some(close) => {
+                response.extensions_mut().insert(TurnedAway);
+                Session::ended(&context.core, form, close)
+            }
             None => return Err(refusal.into()),
         },
     };

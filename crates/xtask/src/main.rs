@@ -6,6 +6,7 @@ mod deny;
 mod fuzz;
 mod install;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
             until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["tools", ref names @ ..] => tools::run(names),
         ["deny"] => deny::run(),
         ["cluster", ref rest @ ..] => cluster::run(rest),
         _ => {

@@ -1,6 +1,7 @@
 //! How those who hold a token with an unknown key, and the one who fetches keys, find each other:
 //! however many ask, there is one fetch a cooldown, and it answers them all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct Refresh {
     wished: Notify,
     /// Counts fetches that came to an end.
     finished: watch::Sender<u64>,
+    failures: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +55,13 @@ pub struct Fetch<'a>(&'a Refresh);
 impl Refresh {
     pub(crate) fn new(possible: bool, cooldown: Duration) -> Self {
         let state = Mutex::new(State { possible, ..State::default() });
-        Self { cooldown, state, wished: Notify::new(), finished: watch::Sender::new(0) }
+        Self {
+            cooldown,
+            state,
+            wished: Notify::new(),
+            finished: watch::Sender::new(0),
+            failures: AtomicU64::new(0),
+        }
     }
 
     /// Waits until a client wants keys that are not there, and the last fetch is a cooldown ago. A
@@ -89,6 +97,11 @@ impl Refresh {
         state.possible = possible;
         state.current = false;
         state.started = None;
+    }
+
+    /// How many fetches have failed.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Whether the last fetch went well.
@@ -141,6 +154,7 @@ impl Fetch<'_> {
     /// There are no keys to be had.
     pub fn failed(self) {
         self.0.state().current = false;
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
     }
 }
 
