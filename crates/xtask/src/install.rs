@@ -7,10 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-type Program = (&'static str, &'static str);
-
-/// What the tests run.
-const PROGRAMS: &[Program] = &[
+const PROGRAMS: [(&str, &str); 15] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -28,7 +25,7 @@ const PROGRAMS: &[Program] = &[
     ("systemd-analyze", "systemd"),
 ];
 
-/// Installs what the tests need and is missing.
+/// Installs what is missing.
 pub(crate) fn programs() -> Result<()> {
     let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).collect();
     if missing.is_empty() {
@@ -39,7 +36,7 @@ pub(crate) fn programs() -> Result<()> {
     packages.dedup();
     if !may_install() {
         bail!(
-            "this needs {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
+            "the checks need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
             names.join(", "),
             packages.join(" ")
         );

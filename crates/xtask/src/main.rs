@@ -17,7 +17,8 @@ usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
   ci        formatting, lints, documentation, dependencies, then test
-  cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
+  cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, and haproxy on this machine,
+            until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["tools", ref names @ ..] => tools::run(names),
         ["deny"] => deny::run(),
-        ["cluster"] => cluster::run(),
+        ["cluster", ref rest @ ..] => cluster::run(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -87,6 +87,11 @@ impl Node {
         self.daemon.signal(signal)
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.daemon.ended()
+    }
+
     /// Waits for it to end.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.daemon.wait(limit)
