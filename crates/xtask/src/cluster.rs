@@ -1,5 +1,5 @@
-//! `cargo xtask cluster`: Redis, three nodes and haproxy on this machine, with the configuration
-//! files of the folder `deploy/`. A node that ends is started again, as a container would be.
+//! `cargo xtask cluster`: Redis, three nodes, haproxy and Prometheus on this machine, with the configuration
+//! files of the folder `deploy/`, as `docker-compose.yml` has them in containers. A node that ends is started again, as a container would be.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use xtask::{Balancer, Kind, Node, Redis, free_port, project_root};
+use xtask::plan::{BALANCER, GATEWAYS, PROMETHEUS, REDIS};
+use xtask::{Balancer, Kind, Node, Prometheus, Redis, free_port, project_root};
 
 use crate::install;
 
-const NODES: u16 = 3;
 /// How often nodes are looked after. A container would not be back faster.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -30,6 +30,7 @@ struct Cluster {
     redis: Redis,
     nodes: Vec<Node>,
     balancer: Balancer,
+    prometheus: Prometheus,
     options: Options,
 }
 
@@ -61,16 +62,20 @@ impl Options {
 
 impl Cluster {
     fn start(options: Options) -> Result<Self> {
-        let redis = Redis::start_on(preferred(6379), &[])?;
+        let include = REDIS.file().to_string_lossy().into_owned();
+        let redis = Redis::start_on(preferred(REDIS.ports[0].0), &["--include", &include])?;
         let mut nodes = Vec::new();
-        for i in 1..=NODES {
-            let node = start_node(i.into(), preferred(8080 + i), preferred(9090 + i), &redis, &options)?;
+        for (i, gateway) in GATEWAYS.iter().enumerate() {
+            let [port, admin_port] = [0, 1].map(|n| preferred(gateway.ports[n].0));
+            let node = start_node(i, port, admin_port, &redis, &options)?;
             node.wait_until_ready();
             nodes.push(node);
         }
         let ports: Vec<_> = nodes.iter().map(|node| (node.port(), node.admin_port())).collect();
-        let balancer = Balancer::start_on(Kind::Haproxy, preferred(8080), &ports)?;
-        Ok(Self { redis, nodes, balancer, options })
+        let balancer = Balancer::start_on(Kind::Haproxy, preferred(BALANCER.ports[0].0), &ports)?;
+        let admin_ports: Vec<_> = nodes.iter().map(Node::admin_port).collect();
+        let prometheus = Prometheus::start_on(preferred(PROMETHEUS.ports[0].0), &admin_ports)?;
+        Ok(Self { redis, nodes, balancer, prometheus, options })
     }
 
     fn announce(&self) {
@@ -86,7 +91,8 @@ impl Cluster {
                 i + 1
             );
         }
-        println!("  Redis       {}\n", self.redis.url());
+        println!("  Redis       {}", self.redis.url());
+        println!("  Prometheus  http://127.0.0.1:{}/alerts\n", self.prometheus.port());
         println!("  curl -N 'http://127.0.0.1:{port}/sse?room=hello'");
         println!("  redis-cli -p {} PUBLISH room:hello 'hi there'\n", self.redis.port());
         println!("Ctrl-C ends all of it.");
@@ -114,12 +120,12 @@ impl Cluster {
     }
 
     fn replace(&mut self, i: usize, status: ExitStatus) -> Result<()> {
-        let (node, number) = (&mut self.nodes[i], i + 1);
-        println!("gateway{number} has ended ({status}); it is started again");
+        let (node, name) = (&mut self.nodes[i], GATEWAYS[i].name);
+        println!("{name} has ended ({status}); it is started again");
         if !status.success() {
             print!("{}", node.output());
         }
-        *node = start_node(number, node.port(), node.admin_port(), &self.redis, &self.options)?;
+        *node = start_node(i, node.port(), node.admin_port(), &self.redis, &self.options)?;
         self.write_state()
     }
 
@@ -138,11 +144,12 @@ impl Cluster {
 
 fn start_node(i: usize, port: u16, admin_port: u16, redis: &Redis, options: &Options) -> Result<Node> {
     let binary = project_root().join("target/release/roomcast");
-    let config = project_root().join("deploy/roomcast/roomcast.toml").to_string_lossy().into_owned();
-    let (url, name) = (redis.url(), format!("node.name=gateway{i}"));
-    let mut arguments = vec!["--config", &config, "--redis", &url, "--set", &name];
+    let gateway = GATEWAYS[i];
+    let config = gateway.file().to_string_lossy().into_owned();
+    let url = redis.url();
+    let mut arguments = vec!["--config", &config, "--redis", &url];
     arguments.extend(options.settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
-    Node::start_on(&binary, port, admin_port, &arguments)
+    Node::start_in(gateway.environment, &binary, port, admin_port, &arguments)
 }
 
 fn replace(file: &Path, text: &str) -> Result<()> {
