@@ -2,6 +2,7 @@
 
 mod ci;
 mod cluster;
+mod compose;
 mod deny;
 mod fuzz;
 mod install;
@@ -17,10 +18,11 @@ usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
   ci        formatting, lints, documentation, dependencies, then test
-  cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, and haproxy on this machine,
-            until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
+  cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
+            machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  compose   check docker-compose.yml by compose-go; needs Go
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["tools", ref names @ ..] => tools::run(names),
+        ["compose"] => compose::run(),
         ["deny"] => deny::run(),
         ["cluster", ref rest @ ..] => cluster::run(rest),
         _ => {

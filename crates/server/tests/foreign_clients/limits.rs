@@ -1,7 +1,6 @@
 //! The shortest and the longest payload, and the answer to one byte more.
 
 use serde_json::{Value, json};
-use xtask::Kind;
 
 use crate::cluster::{BALANCERS, Cluster};
 use crate::content::Content;
