@@ -55,11 +55,8 @@ pub const HELM_UNITTEST: GoTool = folder(
     "crates/xtask/go/helm-unittest",
     "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
 );
-/// Checks manifests against JSON schemas.
-pub const KUBECONFORM: GoTool =
-    published("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0");
-/// Checks manifests as an API server does.
-pub const KUBECTL_VALIDATE: GoTool = published("kubectl-validate", "sigs.k8s.io/kubectl-validate", "v0.0.4");
+/// Reads rendered manifests as the API server, the Prometheus Operator and Pod Security do.
+pub const MANIFESTS: GoTool = folder("manifests", "crates/xtask/go/manifests", ".");
 /// Judges what manifests ask for, not only whether they are well-formed.
 pub const KUBE_SCORE: GoTool =
     published("kube-score", "github.com/zegl/kube-score/cmd/kube-score", "v1.20.0");
@@ -73,8 +70,7 @@ pub const TOXIPROXY: GoTool =
     published("toxiproxy-server", "github.com/Shopify/toxiproxy/v2/cmd/server", "v2.12.0");
 
 /// All of them.
-pub const ALL: [GoTool; 8] =
-    [HELM, HELM_UNITTEST, KUBECONFORM, KUBECTL_VALIDATE, KUBE_SCORE, COMPOSE_GO, K6, TOXIPROXY];
+pub const ALL: [GoTool; 7] = [HELM, HELM_UNITTEST, MANIFESTS, KUBE_SCORE, COMPOSE_GO, K6, TOXIPROXY];
 
 impl GoTool {
     /// What the program is called.

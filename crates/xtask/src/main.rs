@@ -5,6 +5,7 @@ mod cluster;
 mod compose;
 mod deny;
 mod fuzz;
+mod helm;
 mod install;
 mod test;
 mod tools;
@@ -17,12 +18,14 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, dependencies, then test
+  ci        formatting, lints, documentation, dependencies, the chart and the compose file (need Go), then test
   cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
             machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
   compose   check docker-compose.yml by compose-go; needs Go
+  helm      check the chart: lint, refusals, unit tests, renders for several versions of Kubernetes; needs Go
+            --write: render deploy/kubernetes from it
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["helm"] => helm::run(),
+        ["helm", "--write"] => helm::write(),
         ["tools", ref names @ ..] => tools::run(names),
         ["compose"] => compose::run(),
         ["deny"] => deny::run(),
