@@ -5,6 +5,7 @@ mod cluster;
 mod deny;
 mod fuzz;
 mod install;
+mod loadtest;
 mod test;
 mod tools;
 
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
             until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
+            named, each against a cluster of its own; --record keeps their summaries in docs/loadtest; needs Go
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["loadtest", ref scripts @ ..] => loadtest::run(scripts),
         ["tools", ref names @ ..] => tools::run(names),
         ["deny"] => deny::run(),
         ["cluster", ref rest @ ..] => cluster::run(rest),
