@@ -7,6 +7,7 @@ mod deny;
 mod fuzz;
 mod helm;
 mod install;
+mod loadtest;
 mod test;
 mod tools;
 
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   compose   check docker-compose.yml by compose-go; needs Go
   helm      check the chart: lint, refusals, unit tests, renders for several versions of Kubernetes; needs Go
             --write: render deploy/kubernetes from it
+  loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
+            named, each against a cluster of its own; --record keeps their summaries in docs/loadtest; needs Go
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["helm"] => helm::run(),
         ["helm", "--write"] => helm::write(),
+        ["loadtest", ref scripts @ ..] => loadtest::run(scripts),
         ["tools", ref names @ ..] => tools::run(names),
         ["compose"] => compose::run(),
         ["deny"] => deny::run(),
