@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{deny, fuzz, helm, test};
+use crate::{compose, deny, fuzz, helm, test};
 
-/// Formatting, lints, documentation, dependencies and the chart first, because they fail fast; then the tests.
+/// Formatting, lints, documentation, dependencies, the chart and the compose file first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
     let clippy = ["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
     succeed(cargo(&["fmt", "--all", "--check"]))?;
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     succeed(doc)?;
     deny::run_if_installed()?;
     helm::run()?;
+    compose::run()?;
     test::run(&[])
 }
 

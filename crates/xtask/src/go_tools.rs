@@ -63,8 +63,8 @@ pub const KUBE_SCORE: GoTool =
 /// Reads compose files as `docker compose` does.
 pub const COMPOSE_GO: GoTool =
     published("compose-go", "github.com/compose-spec/compose-go/v2/cmd", "v2.16.2");
-/// Load tests.
-pub const K6: GoTool = published("k6", "go.k6.io/k6/v2", "v2.1.0");
+/// Load tests: k6 with an EventSource of our own.
+pub const K6: GoTool = folder("k6", "loadtest/extension", ".");
 /// A proxy that delays, cuts and limits connections when told to.
 pub const TOXIPROXY: GoTool =
     published("toxiproxy-server", "github.com/Shopify/toxiproxy/v2/cmd/server", "v2.12.0");

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -21,6 +21,8 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("shellcheck", "shellcheck"),
+    ("caddy", "caddy"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// Installs what is missing.

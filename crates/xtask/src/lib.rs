@@ -6,6 +6,7 @@ pub mod balancer;
 pub mod foreign;
 pub mod go_tools;
 pub mod node;
+pub mod plan;
 pub mod process;
 pub mod prometheus;
 pub mod python;

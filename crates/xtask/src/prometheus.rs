@@ -9,9 +9,6 @@ use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
 
 /// Where configuration and rules are, below the project's root.
 pub const FOLDER: &str = "deploy/prometheus";
-/// What is asked of Prometheus besides its files; compose gives it the same.
-pub const OPTIONS: [&str; 1] = ["--web.enable-remote-write-receiver"];
-
 /// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus {
@@ -51,8 +48,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--log.level=warn")
-            .args(OPTIONS);
+            .arg("--log.level=warn");
         let mut daemon = Daemon::start("prometheus", &mut command, &folder)?;
         daemon.wait_for_port(port)?;
         Ok(Self { daemon, _folder: folder, port })

