@@ -26,6 +26,7 @@ use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
+use crate::share::Share;
 use crate::shutdown::{Signals, Wish};
 
 /// How long connections may take to end after the drain window, and after being made to leave.
@@ -140,7 +141,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
+    let share = Arc::new(Share::new(node, shards.clone(), Arc::clone(&broker)));
+    tokio::spawn(Arc::clone(&share).run());
     let metrics = Metrics::new(Source {
+        share: Arc::clone(&share),
         shards,
         hub,
         broker: Arc::clone(&broker),
@@ -158,7 +162,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
-    let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
+    let api =
+        Api { node, broker, share, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
     tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let acceptor = tokio::spawn(acceptor.run(

@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod health;
 mod jwks;
 mod log;
+mod share;
 mod shutdown;
 
 pub use cli::run;

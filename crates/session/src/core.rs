@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use roomcast_broker::Broker;
-use roomcast_hub::stats::ShardStats;
+use roomcast_hub::stats::{Leave, ShardStats};
 use roomcast_hub::{HubStatus, SHARDS_MAX, Shard};
 use roomcast_protocol::{Close, ConnectionId, NodeId};
 
@@ -138,7 +138,9 @@ impl Core {
     }
 
     fn tick(&self, now: Instant) {
-        self.wheel.borrow_mut().tick(now, |beat| match beat {
+        let max_age = self.settings().max_age;
+        self.wheel.borrow_mut().tick(now, max_age, |beat| match beat {
+            Beat::Aged => self.stats().asked_to_leave(Leave::Age),
             Beat::Pinged | Beat::Closing | Beat::Expired => {}
             Beat::Silent => self.stats().silent_peers.add(1),
             Beat::Slow => self.stats().slow_consumers.add(1),
@@ -168,6 +170,11 @@ impl Core {
     /// The connection ends at this time, unless that is changed before.
     pub(crate) fn ends(&self, pulse: &Rc<Pulse>, at: Option<Instant>, close: Close) {
         self.wheel.borrow_mut().ends(pulse, at, close);
+    }
+
+    /// Whole seconds since the core began.
+    pub(crate) fn second(&self) -> u32 {
+        self.wheel.borrow().second(Instant::now())
     }
 
     pub(crate) fn register(&self, pulse: &Rc<Pulse>) {

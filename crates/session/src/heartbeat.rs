@@ -15,6 +15,9 @@ use roomcast_hub::{Entry, Outbox};
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, WireForm, reply};
 
+use crate::drain::reconnect;
+use crate::settings::MaxAge;
+
 /// Heartbeats without a sign of life after which a peer is taken for dead.
 const SILENT_HEARTBEATS_MAX: u8 = 2;
 
@@ -33,6 +36,10 @@ pub(crate) struct Pulse {
     /// It is among those whose end is looked for every second.
     ends_soon: Cell<bool>,
     user: RefCell<Option<Arc<str>>>,
+    /// When it began, in seconds of the wheel.
+    born_s: u32,
+    /// What chance takes away from the age it may have.
+    luck: u16,
 }
 
 /// What came out of looking at one connection.
@@ -48,10 +55,13 @@ pub(crate) enum Beat {
     Slow,
     /// Its time is over, and it is being closed.
     Expired,
+    /// It is as old as connections may get, and was asked to come back elsewhere.
+    Aged,
 }
 
 impl Pulse {
-    pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm) -> Self {
+    /// A connection that begins `born_s` after the wheel.
+    pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm, born_s: u32) -> Self {
         Self {
             id,
             outbox,
@@ -62,6 +72,8 @@ impl Pulse {
             end: RefCell::default(),
             ends_soon: Cell::new(false),
             user: RefCell::default(),
+            born_s,
+            luck: fastrand::u16(..),
         }
     }
 
@@ -117,7 +129,17 @@ impl Pulse {
         self.seen.set(true);
     }
 
-    fn beat(&self) -> Beat {
+    fn is_too_old(&self, now_s: u32, max_age: MaxAge) -> bool {
+        let age = Duration::from_secs(now_s.saturating_sub(self.born_s).into());
+        age >= max_age.with_luck(self.luck)
+    }
+
+    fn beat(&self, now_s: u32, max_age: Option<MaxAge>) -> Beat {
+        // Once a heartbeat is soon enough: ages are minutes.
+        if !self.is_leaving() && max_age.is_some_and(|max_age| self.is_too_old(now_s, max_age)) {
+            self.leave(Leave::Age, reconnect());
+            return Beat::Aged;
+        }
         if self.outbox.is_closing() {
             // What a peer does not take in all the time that a silent one is given, it does not get.
             self.silent.set(self.silent.get().saturating_add(1));
@@ -175,6 +197,7 @@ impl Pulse {
 /// The slots of one core.
 #[derive(Debug)]
 pub(crate) struct Wheel {
+    began: Instant,
     slots: Vec<Vec<Weak<Pulse>>>,
     at: usize,
     next: usize,
@@ -187,7 +210,19 @@ impl Wheel {
     /// A wheel that looks at each connection once in `heartbeat`, which is at least a second.
     pub(crate) fn new(heartbeat: Duration) -> Self {
         let slots = heartbeat.as_secs().max(1) as usize;
-        Self { slots: vec![Vec::new(); slots], at: 0, next: 0, heartbeat, ending: Vec::new() }
+        Self {
+            began: Instant::now(),
+            slots: vec![Vec::new(); slots],
+            at: 0,
+            next: 0,
+            heartbeat,
+            ending: Vec::new(),
+        }
+    }
+
+    /// Whole seconds since the wheel began to turn.
+    pub(crate) fn second(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn add(&mut self, pulse: &Rc<Pulse>) {
@@ -212,12 +247,13 @@ impl Wheel {
 
     /// One second has gone by: looks at the next slot, ends what has come to its end, and forgets connections that
     /// are gone.
-    pub(crate) fn tick(&mut self, now: Instant, mut beaten: impl FnMut(Beat)) {
+    pub(crate) fn tick(&mut self, now: Instant, max_age: Option<MaxAge>, mut beaten: impl FnMut(Beat)) {
+        let now_s = self.second(now);
         self.at = (self.at + 1) % self.slots.len();
         let mut slot = std::mem::take(&mut self.slots[self.at]);
         slot.retain(|pulse| {
             let Some(pulse) = pulse.upgrade() else { return false };
-            beaten(pulse.beat());
+            beaten(pulse.beat(now_s, max_age));
             self.watch_end(&pulse, now);
             true
         });
@@ -246,13 +282,13 @@ mod tests {
 
     fn pulse(form: WireForm) -> Rc<Pulse> {
         let id = ConnectionId { node: roomcast_protocol::NodeId(1), serial: 1 };
-        Rc::new(Pulse::new(id, Rc::new(Outbox::new(1000, form, Arc::default())), form))
+        Rc::new(Pulse::new(id, Rc::new(Outbox::new(1000, form, Arc::default())), form, 0))
     }
 
     fn beats(wheel: &mut Wheel, seconds: usize) -> Vec<Beat> {
         let mut all = Vec::new();
         for _ in 0..seconds {
-            wheel.tick(Instant::now(), |beat| all.push(beat));
+            wheel.tick(Instant::now(), None, |beat| all.push(beat));
         }
         all
     }
@@ -319,7 +355,7 @@ mod tests {
         let mut ended_at = Vec::new();
         for second in 0..1010 {
             pulses.iter().for_each(|pulse| pulse.seen());
-            wheel.tick(now + Duration::from_secs(second), |beat| {
+            wheel.tick(now + Duration::from_secs(second), None, |beat| {
                 if beat == Beat::Expired {
                     ended_at.push(second);
                 }
@@ -330,6 +366,30 @@ mod tests {
         assert_eq!(pulses[3].outbox.closing(), None);
         assert_eq!(pulses[0].outbox.closing(), Some(close()));
         assert!(wheel.ending.is_empty());
+    }
+
+    #[test]
+    fn the_old_are_asked_to_leave_and_not_all_at_once() {
+        let (mut wheel, began) = (Wheel::new(Duration::from_secs(1)), Instant::now());
+        let max_age = Some(MaxAge { limit: Duration::from_secs(100), jitter_percent: 50 });
+        let pulses: Vec<_> = (0..1000).map(|_| pulse(WireForm::WebSocketJson)).collect();
+        pulses.iter().for_each(|pulse| wheel.add(pulse));
+        pulses.iter().for_each(|pulse| pulse.greeted());
+        let mut left = Vec::new();
+        for second in 1..=102 {
+            pulses.iter().for_each(|pulse| pulse.seen());
+            wheel.tick(began + Duration::from_secs(second), max_age, |beat| {
+                if beat == Beat::Aged {
+                    left.push(second);
+                }
+            });
+            pulses.iter().for_each(|pulse| while pulse.outbox.take().is_some() {});
+        }
+        assert_eq!(left.len(), 1000, "each is asked once");
+        assert!(left.iter().all(|second| (50..=101).contains(second)), "{left:?}");
+        let early = left.iter().filter(|second| **second < 75).count();
+        assert!((300..700).contains(&early), "{early} in the first half");
+        assert_eq!(pulses[0].outbox.closing().unwrap().code, 1012);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use inspect::ConnectionReport;
 pub use rate_limit::Rates;
 pub use refusal::Refusal;
 pub use session::Session;
-pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
+pub use settings::{MaxAge, Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 
 pub use token_bucket::{Rate, TokenBucket};
 pub use users::UserConnections;

@@ -85,7 +85,7 @@ impl Session {
         stats.opened[form as usize].add(1);
         let outbox = Rc::new(Outbox::new(core.settings().outbox_bytes, form, stats.clone()));
         let id = core.next_id();
-        let pulse = Rc::new(Pulse::new(id, Rc::clone(&outbox), form));
+        let pulse = Rc::new(Pulse::new(id, Rc::clone(&outbox), form, core.second()));
         // A poll is answered sooner than it could be asked for a sign of life.
         if form != WireForm::Poll {
             core.register(&pulse);

@@ -262,6 +262,7 @@ where
     tokio::select! {
         result = &mut connection => return Ok(result?),
         () = no_request(&asked, patience) => return Err("no request came over HTTP/2 in time".into()),
+        () = is_old(context) => connection.as_mut().graceful_shutdown(),
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
@@ -273,6 +274,16 @@ async fn no_request(asked: &Cell<bool>, patience: Duration) {
     sleep(patience).await;
     if asked.get() {
         pending::<()>().await;
+    }
+}
+
+/// Ends before the first stream of an HTTP/2 connection is asked to leave for its age: what its client asks for then
+/// comes by another connection, which may lead to another node. These connections are few, and have timers anyway.
+async fn is_old(context: &Context) {
+    let max_age = context.core.settings().max_age;
+    match max_age {
+        Some(max_age) => sleep(max_age.earliest()).await,
+        None => pending().await,
     }
 }
 

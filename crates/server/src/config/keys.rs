@@ -52,6 +52,18 @@ pub(crate) const KEYS: &[Key] = &[
         "How often peers are pinged; one that is silent for two intervals is closed.\nRead at start only.",
     ),
     key(
+        "server.max_connection_age",
+        Kind::Duration { min_ms: 0, max_ms: 365 * 24 * 3_600_000 },
+        "\"0s\"",
+        "How old a connection may get before its client is asked to connect anew, as in a drain, so that clients\nspread over nodes that have come since. Looked at once a heartbeat. 0s: any age.",
+    ),
+    key(
+        "server.max_connection_age_jitter",
+        Kind::Number { min: 0, max: 100 },
+        "20",
+        "How much of that age, in percent, chance takes away at most: who came together does not leave together.",
+    ),
+    key(
         "server.trusted_proxies",
         Kind::Texts,
         "[]",

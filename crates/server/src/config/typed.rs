@@ -10,7 +10,7 @@ use roomcast_broker_redis::RedisConfig;
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
-use roomcast_session::{Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
+use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
 use roomcast_transport::{HttpSettings, TlsFiles};
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
@@ -105,6 +105,7 @@ impl Reader {
             session: Settings {
                 node: self.text("node.name"),
                 heartbeat: self.duration("server.heartbeat"),
+                max_age: self.max_age(),
                 sse_retry: self.duration("sse.retry"),
                 first_message: self.duration("limits.first_message"),
                 outbox_bytes: self.number("limits.outbox_bytes"),
@@ -201,6 +202,13 @@ impl Reader {
             access: Access { rules, keys: Arc::new(keys), source },
             jwks: url.map(|url| JwksConfig { url, refresh, authorities }),
         }
+    }
+
+    /// None where connections may get as old as they like.
+    fn max_age(&self) -> Option<MaxAge> {
+        let limit = self.duration("server.max_connection_age");
+        let jitter_percent = self.number("server.max_connection_age_jitter") as u32;
+        (!limit.is_zero()).then_some(MaxAge { limit, jitter_percent })
     }
 
     /// Whether something was set that is not empty.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::WeakSender;
 
 use super::reading::{Distribution, Reading, Sample, one};
 use crate::health::Health;
+use crate::share::Share;
 
 /// Everything that is asked.
 pub(crate) struct Source {
@@ -25,6 +26,7 @@ pub(crate) struct Source {
     pub(crate) gate: Arc<Gate>,
     pub(crate) admin_tls: Option<Arc<Tls>>,
     pub(crate) health: Arc<Health>,
+    pub(crate) share: Arc<Share>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) users: Arc<UserConnections>,
     /// One for each core.

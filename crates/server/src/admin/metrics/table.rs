@@ -152,6 +152,13 @@ pub(super) const METRICS: &[Metric] = &[
     histogram("roomcast_broker_latency_seconds", "the way of a message through the broker and back to a core of the same node: one probe a second",
         |s| s.histogram(|shard| &shard.probe_latency)),
 
+    gauge("roomcast_cluster_nodes", &[], "nodes that this one knows of, itself among them; it hears of the others every five seconds",
+        |s| one(s.share.nodes() as f64)),
+    gauge("roomcast_cluster_connections", &[], "open conversations of all these nodes",
+        |s| one(s.share.total() as f64)),
+    gauge("roomcast_connections_share", &[], "this node's part of them, from 0 to 1",
+        |s| one(s.share.share())),
+
     // How busy it is.
     gauge("roomcast_queue_length", &["queue"], "entries that wait: `broker_events` for the router, `core_inbox` for the fullest core, `broker_commands` for an answer of Redis",
         |s| by(s.queues(), |queue| queue.name, |queue| queue.length as u64)),
