@@ -14,6 +14,8 @@ pub mod fuzzing;
 mod health;
 mod jwks;
 mod log;
+mod otlp;
+mod outbound;
 mod share;
 mod shutdown;
 

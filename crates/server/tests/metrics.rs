@@ -62,8 +62,9 @@ fn who_comes_back_is_counted_by_whether_history_had_it_all() {
     publish();
     let last = stream.event().unwrap().id;
     drop(stream);
-    let come_back =
-        || SseClient::connect(node.port(), "/sse?room=a", &[("Last-Event-ID", &last)]).unwrap().unwrap();
+    let come_back = |cursor: &str| {
+        SseClient::connect(node.port(), "/sse?room=a", &[("Last-Event-ID", cursor)]).unwrap().unwrap()
+    };
     publish();
     come_back(&last);
     let resumes = |result: &str| sample(&node, &format!("roomcast_resumes_total{{result=\"{result}\"}}"));

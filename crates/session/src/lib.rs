@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod token_bucket;
+mod trace;
 mod users;
 
 pub use crate::core::{Core, CoreShared};
@@ -29,6 +30,7 @@ pub use drain::drain;
 pub use inspect::ConnectionReport;
 pub use rate_limit::Rates;
 pub use refusal::Refusal;
+pub use roomcast_hub::trace::Tracer;
 pub use session::Session;
 pub use settings::{MaxAge, Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 

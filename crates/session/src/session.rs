@@ -40,7 +40,7 @@ pub struct Session {
     /// Who the client is.
     identity: RefCell<Rc<Identity>>,
     /// Of a user: that the others know of it, and that it is counted.
-    signed_in: RefCell<Option<(SignedIn, Counted)>>,
+    signed_in: RefCell<Option<Box<(SignedIn, Counted)>>>,
     rate_limit: RefCell<RateLimit>,
 }
 
@@ -125,7 +125,7 @@ impl Session {
         *self.identity.borrow_mut() = identity;
     }
 
-    pub(crate) fn signed_in(&self) -> RefMut<'_, Option<(SignedIn, Counted)>> {
+    pub(crate) fn signed_in(&self) -> RefMut<'_, Option<Box<(SignedIn, Counted)>>> {
         self.signed_in.borrow_mut()
     }
 

@@ -10,7 +10,7 @@ use roomcast_protocol::ErrorCode;
 use roomcast_transport::Refused;
 
 use super::reading::{Reading, by, by_number, by_two, one, per_place};
-use super::source::Source;
+use super::source::{Source, named};
 
 /// One metric.
 pub(super) struct Metric {
@@ -180,6 +180,10 @@ pub(super) const METRICS: &[Metric] = &[
         |s| one(f64::from(u8::from(s.health.is_configured())))),
     counter("roomcast_keys_refresh_failures_total", &[], "fetches of `auth.jwks_url` that have failed",
         |s| one(s.authenticator.refresh().failures() as f64)),
+    counter("roomcast_log_lines_suppressed_total", &[], "lines that were left out of the log for `log.lines_per_second`",
+        |s| one(s.lines.left_out() as f64)),
+    counter("roomcast_trace_spans_total", &["result"], "spans of traced publications: `sent` to the collector, `failed`, or `dropped` because too many waited",
+        |s| named(s.spans.get())),
     gauge("roomcast_certificate_expiry_seconds", &["listener"], "when the first certificate of a listener (`public`, `admin`) expires, in seconds since 1970; 0 without TLS",
         Source::certificates),
     gauge("roomcast_build_info", &["version"], "always 1",
