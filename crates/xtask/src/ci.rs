@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{compose, deny, fuzz, helm, test};
+use crate::{compose, deny, fuzz, helm, install, test};
 
 /// Formatting, lints, documentation, dependencies, the chart and the compose file first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
     succeed(doc)?;
     deny::run_if_installed()?;
+    install::programs()?;
     helm::run()?;
     compose::run()?;
     test::run(&[])

@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     step("lint", || values.iter().try_for_each(|file| lint(file)))?;
     step("settings in the schema", settings::check)?;
     step("page", settings::check_page)?;
+    step("version and metric", settings::check_names)?;
     step("refusals", refusals::check)?;
     step("unit tests", unit_tests)?;
     step("renders", || rendered::check(&values))?;

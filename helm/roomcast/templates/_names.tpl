@@ -2,7 +2,7 @@
 {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* At most 52 characters, so that what is put behind it ("-dashboard-…") still fits. */}}
+{{/* At most 42 characters, so that what is put behind it ("-dashboard-…") still fits. */}}
 {{- define "roomcast.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $both := contains $name .Release.Name | empty | ternary (printf "%s-%s" .Release.Name $name) .Release.Name -}}

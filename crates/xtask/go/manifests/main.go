@@ -1,6 +1,7 @@
 // Manifests reads what a chart renders as its readers do: each object is decoded strictly into the Go types of its
-// API, those of the Prometheus Operator and of the Gateway API too, and each pod must be admitted where Pod Security
-// is restricted.
+// API, those of the Prometheus Operator and of the Gateway API too; names, labels and annotations are such as the API
+// server takes; each pod must be admitted where Pod Security is restricted; and what objects of a file say of each
+// other must lead somewhere.
 package main
 
 import (
@@ -16,9 +17,12 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	labelvalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	security "k8s.io/pod-security-admission/api"
 	checks "k8s.io/pod-security-admission/policy"
@@ -81,7 +85,7 @@ func (r *reader) file(path string) (int, error) {
 	}
 	documents := yaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(content)))
 	defer documents.Close()
-	var objects int
+	var objects []runtime.Object
 	var wrong []error
 	buffer := make([]byte, len(content)+1)
 	for {
@@ -95,15 +99,20 @@ func (r *reader) file(path string) (int, error) {
 		if isEmpty(buffer[:n]) {
 			continue
 		}
-		objects++
-		if err := r.object(buffer[:n]); err != nil {
+		object, err := r.object(buffer[:n])
+		if err != nil {
 			wrong = append(wrong, err)
+			continue
 		}
+		objects = append(objects, object)
 	}
-	if objects == 0 {
+	if len(objects) == 0 {
 		wrong = append(wrong, errors.New("there is no object in it"))
 	}
-	return objects, errors.Join(wrong...)
+	if len(wrong) == 0 {
+		wrong = references(objects)
+	}
+	return len(objects), errors.Join(wrong...)
 }
 
 // isEmpty tells whether a document has nothing but comments.
@@ -117,15 +126,32 @@ func isEmpty(document []byte) bool {
 	return true
 }
 
-func (r *reader) object(document []byte) error {
+func (r *reader) object(document []byte) (runtime.Object, error) {
 	object, kind, err := r.decoder.Decode(document, nil, nil)
 	if err != nil {
-		return fmt.Errorf("%w in\n%s", err, document)
+		return nil, fmt.Errorf("%w in\n%s", err, document)
+	}
+	if err := wellNamed(object); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	if err := r.admitted(object); err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
+		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	return nil
+	return object, nil
+}
+
+// wellNamed tells whether the API server takes the metadata of an object, and of the pods that it makes.
+func wellNamed(object runtime.Object) error {
+	metadata, ok := object.(meta.Object)
+	if !ok {
+		return errors.New("it has no metadata")
+	}
+	wrong := validation.ValidateObjectMetaAccessor(metadata, true, validation.NameIsDNSLabel, field.NewPath("metadata"))
+	if deployment, ok := object.(*apps.Deployment); ok {
+		labels := field.NewPath("spec", "template", "metadata", "labels")
+		wrong = append(wrong, labelvalidation.ValidateLabels(deployment.Spec.Template.Labels, labels)...)
+	}
+	return wrong.ToAggregate()
 }
 
 // admitted tells whether the pods of an object may run where Pod Security is restricted, in its newest version.

@@ -41,7 +41,7 @@ enum Reader {
     Binary,
 }
 
-const DAMAGES: [Damage; 7] = [
+const DAMAGES: [Damage; 11] = [
     Damage {
         reader: Reader::Schemas,
         from: "minReadySeconds:",
@@ -56,6 +56,25 @@ const DAMAGES: [Damage; 7] = [
         from: "allowPrivilegeEscalation: false",
         to: "allowPrivilegeEscalation: true",
         said: "refused where Pod Security is restricted",
+    },
+    Damage { reader: Reader::Types, from: "team: chat", to: "team: chat!", said: "metadata.labels" },
+    Damage {
+        reader: Reader::Types,
+        from: "targetPort: admin",
+        to: "targetPort: adm",
+        said: "no pod with the labels",
+    },
+    Damage {
+        reader: Reader::Types,
+        from: "port: admin\n      path",
+        to: "port: adm\n      path",
+        said: "0 Services",
+    },
+    Damage {
+        reader: Reader::Types,
+        from: "- name: roomcast\n          port: 80",
+        to: "- name: roomcast\n          port: 81",
+        said: "has no port 81",
     },
     Damage {
         reader: Reader::Score,

@@ -53,6 +53,25 @@ pub(super) fn check_page() -> Result<()> {
     Ok(())
 }
 
+/// That the chart is of this version, and that the autoscaler asks for a metric that nodes have: a test of
+/// `docs/operations.md` compares it with what they answer.
+pub(super) fn check_names() -> Result<()> {
+    let chart = project_root().join(CHART);
+    let of_chart = std::fs::read_to_string(chart.join("Chart.yaml"))?;
+    let version = format!("\nappVersion: {}\n", env!("CARGO_PKG_VERSION"));
+    if !of_chart.contains(&version) {
+        bail!("Chart.yaml must say{version}");
+    }
+    let values = std::fs::read_to_string(chart.join("values.yaml"))?;
+    let metric = values.lines().find_map(|line| line.trim().strip_prefix("connectionsMetric: "));
+    let metric = metric.context("values.yaml has no autoscaling.connectionsMetric")?;
+    if !std::fs::read_to_string(project_root().join("docs/operations.md"))?.contains(&format!("`{metric}{{"))
+    {
+        bail!("autoscaling.connectionsMetric is {metric}, which docs/operations.md does not list");
+    }
+    Ok(())
+}
+
 /// The binary, built as tests have it.
 pub(super) fn binary() -> Result<std::path::PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
