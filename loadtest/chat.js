@@ -44,10 +44,9 @@ export default run(async ({ run: name }) => {
 async function speak(client, sender) {
   // People do not speak all at the same moment.
   await sleep((Math.random() * 1000) / RATE);
-  await paced(1, MESSAGES, RATE, async (n) => {
-    const begin = Date.now();
-    const answer = await client.publish(message(sender, n));
+  await paced(1, MESSAGES, RATE, async (n, due) => {
+    const answer = await client.publish(message(sender, n, due));
     check(answer, { 'a publish is answered with ok': ({ type }) => type === 'ok' });
-    acknowledged.add(Date.now() - begin);
+    acknowledged.add(Date.now() - due);
   });
 }

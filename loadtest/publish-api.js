@@ -37,8 +37,8 @@ export default run(async ({ run: name }) => {
   const clients = join(1, room, [1, 2], [JsonSocket]);
   await allReady(clients);
   let before = null;
-  await paced(1, MESSAGES, RATE, async (n) => {
-    const text = message(1, n, pad);
+  await paced(1, MESSAGES, RATE, async (n, due) => {
+    const text = message(1, n, due, pad);
     const id = await publish(room, text, `${room}/${n}`);
     check(id, { 'ids are contiguous': () => before === null || follows(before, id) });
     before = id;
@@ -60,7 +60,7 @@ function follows(first, second) {
 }
 
 async function publishByAdmin(room) {
-  const body = JSON.stringify({ rooms: [room], data: JSON.parse(message(2, 1)) });
+  const body = JSON.stringify({ rooms: [room], data: JSON.parse(message(2, 1, Date.now())) });
   const answer = await http.asyncRequest('POST', `${adminUrls[0]}/api/publish`, body, {
     headers: { ...adminHeaders, 'Content-Type': 'application/json' }, tags: { name: 'admin publish' },
   });

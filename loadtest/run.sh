@@ -80,6 +80,8 @@ elif [ -n "${KILL:-}" ]; then
   exit 2
 fi
 
+# A k6 without the extension says so, instead of asking a service on the internet for one that has it.
+export K6_AUTO_EXTENSION_RESOLUTION=false
 # A connection takes a descriptor.
 ulimit -n "$(ulimit -Hn)"
 export SUMMARY_DIR=${SUMMARY_DIR:-$root/target/loadtest}

@@ -12,9 +12,9 @@ const resumedLatency = new Trend('resumed_latency', true);
 /** Numbers that one receiver may wait for; whoever misses more is not told apart further. */
 const MISSING_MAX = 10000;
 
-/** A message as publishers number it: sender, number, and the time of sending in milliseconds. */
-export function message(sender, n, pad = '') {
-  return JSON.stringify({ s: sender, n, t: Date.now(), pad });
+/** A message as publishers number it: sender, number, and when it was due, in milliseconds. */
+export function message(sender, n, due, pad = '') {
+  return JSON.stringify({ s: sender, n, t: due, pad });
 }
 
 export class Ledger {

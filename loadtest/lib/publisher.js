@@ -51,10 +51,10 @@ export class Publisher {
 
   /** Sends messages 1 … count at the rate, or fewer where it is stopped. */
   async run() {
-    await paced(1, this.count, this.rate, async (n) => {
+    await paced(1, this.count, this.rate, async (n, due) => {
       if (this.stopped) return false;
       this.begun = n;
-      this.id = await publish(this.room, message(this.sender, n, this.pad), `${this.room}/${this.sender}/${n}`);
+      this.id = await publish(this.room, message(this.sender, n, due, this.pad), `${this.room}/${this.sender}/${n}`);
       this.acknowledged = n;
     });
   }

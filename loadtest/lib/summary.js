@@ -112,6 +112,9 @@ function asHtml(name, purpose, data) {
   const threshold = ({ metric, condition, ok, value }) =>
     `<tr><td class="${ok ? 'ok' : 'not'}">${ok ? OK : NOT_OK}</td><th>${escape(metric)}</th>` +
     `<td>${escape(condition)}</td><td>${escape(value)}</td></tr>`;
+  const check = ({ name: what, passes, fails }) =>
+    `<tr><td class="${fails === 0 ? 'ok' : 'not'}">${fails === 0 ? OK : NOT_OK}</td><th>${escape(what)}</th>` +
+    `<td>${passes} of ${passes + fails}</td></tr>`;
   const all = rows(data);
   const times = all.filter(({ metric }) => metric.type === 'trend');
   const others = all.filter(({ metric }) => metric.type !== 'trend');
@@ -120,6 +123,7 @@ function asHtml(name, purpose, data) {
 <title>${escape(name)} – roomcast load test</title><style>${STYLE}</style></head><body>
 <h1>${escape(name)}</h1><p>${escape(purpose)}. ${(data.state.testRunDurationMs / 1000).toFixed(1)} s.</p>
 <h2>Thresholds</h2><table>${thresholds(data).map(threshold).join('')}</table>
+<h2>Checks</h2><table>${checks(data.root_group).map(check).join('')}</table>
 <h2>Counts</h2><table>${others.map((row) => `<tr><th>${escape(row.name)}</th><td>${escape(row.text)}</td></tr>`).join('')}</table>
 <h2>Times</h2>${times.map(bars).join('')}
 </body></html>

@@ -13,13 +13,15 @@ export async function until(condition, seconds) {
 }
 
 /**
- * Calls `act(n)` for n = first … last, `rate` times a second, one after the other: what takes longer delays the next.
- * Ends early where `act` answers false.
+ * Calls `act(n, due)` for n = first … last, `rate` times a second, one after the other: what takes longer delays the next.
+ * `due` is when it should have been called, in milliseconds: latencies are counted from there, so that a server that
+ * stalls its sender does not hide what that costs. Ends early where `act` answers false.
  */
 export async function paced(first, last, rate, act) {
   const begin = Date.now();
   for (let n = first; n <= last; n++) {
-    await sleep(begin + ((n - first) * 1000) / rate - Date.now());
-    if ((await act(n)) === false) return;
+    const due = Math.round(begin + ((n - first) * 1000) / rate);
+    await sleep(due - Date.now());
+    if ((await act(n, due)) === false) return;
   }
 }

@@ -12,11 +12,17 @@
 //! | 8 + 8 | epoch and offset; epoch 0 where the room keeps no history |
 //! | 8 | when it was published, in µs since 1970; 0 unknown |
 //! | 16 | the connection that must not get it; 0 none |
+//!
+//! A message that is traced carries its span where it has no event name, or else no user: in the place of that name,
+//! as bytes that are none. Whoever does not know of traces takes such a name for none, which is right. A message
+//! that has both is not traced beyond the broker.
 
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
-use roomcast_protocol::{ConnectionId, EventName, Payload, PayloadKind, Position, Publication, Room};
+use roomcast_protocol::{
+    ConnectionId, EventName, Payload, PayloadKind, Position, Publication, Room, TraceContext,
+};
 
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 46;
@@ -31,6 +37,13 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     let event = publication.event.as_ref().map_or("", EventName::as_str);
     // A user's name comes from a token and may be long; what does not fit is not a name.
     let user = publication.user.as_deref().filter(|user| user.len() <= usize::from(u16::MAX)).unwrap_or("");
+    let trace = publication.trace.map(trace_name);
+    let trace = trace.as_ref().map_or(&[][..], |name| name);
+    let (event, user) = match (event.as_bytes(), user.as_bytes()) {
+        (b"", user) => (trace, user),
+        (event, b"") => (event, trace),
+        both => both,
+    };
     let payload = &publication.payload.bytes;
     let mut out = Vec::with_capacity(HEAD_BYTES + event.len() + user.len() + payload.len());
     out.put_u8(VERSION);
@@ -47,8 +60,8 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     out.put_u64(position.offset);
     out.put_u64(publication.published_us.unwrap_or(0));
     out.put_slice(&publication.except.map_or([0; 16], ConnectionId::to_bytes));
-    out.put_slice(event.as_bytes());
-    out.put_slice(user.as_bytes());
+    out.put_slice(event);
+    out.put_slice(user);
     out.put_slice(payload);
     out
 }
@@ -76,8 +89,10 @@ pub(crate) fn decode(room: Room, mut bytes: Bytes) -> Result<Publication, NotAnE
     }
     let event = bytes.split_to(event_len);
     let user = bytes.split_to(user_len);
+    let trace = trace_in(&event).or_else(|| trace_in(&user));
     Ok(Publication {
         room,
+        trace,
         payload: Payload::new(kind, bytes),
         // A backend may have given it any bytes; a name that is none must not cost the message.
         event: text(&event).ok().and_then(|name| EventName::parse(name).ok()?),
@@ -86,6 +101,21 @@ pub(crate) fn decode(room: Room, mut bytes: Bytes) -> Result<Publication, NotAnE
         except: (except != [0; 16]).then(|| ConnectionId::from_bytes(except)),
         published_us: (published_us != 0).then_some(published_us),
     })
+}
+
+/// What stands before a span in the place of a name: no text in UTF-8 begins so.
+const TRACE_MARK: [u8; 2] = [0xff, b't'];
+const TRACE_BYTES: usize = TRACE_MARK.len() + TraceContext::BYTES;
+
+fn trace_name(trace: TraceContext) -> [u8; TRACE_BYTES] {
+    let mut name = [0; TRACE_BYTES];
+    name[..2].copy_from_slice(&TRACE_MARK);
+    name[2..].copy_from_slice(&trace.to_bytes());
+    name
+}
+
+fn trace_in(name: &[u8]) -> Option<TraceContext> {
+    TraceContext::from_bytes(name.strip_prefix(&TRACE_MARK)?.try_into().ok()?)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, NotAnEnvelope> {
@@ -112,6 +142,7 @@ mod tests {
             position in proptest::option::of((1..u64::MAX, any::<u64>())),
             except in proptest::option::of((any::<u64>(), 1..u64::MAX)),
             published_us in proptest::option::of(1..u64::MAX),
+            trace in proptest::option::of((1..u128::MAX, 1..u64::MAX)),
         ) {
             let publication = Publication {
                 room: room(),
@@ -121,8 +152,22 @@ mod tests {
                 user: user.map(Arc::from),
                 except: except.map(|(node, serial)| ConnectionId { node: NodeId(node), serial }),
                 published_us,
+                trace: trace.map(|(trace, span)| TraceContext {
+                    trace_id: trace.to_be_bytes(),
+                    span_id: span.to_be_bytes(),
+                }),
             };
-            prop_assert_eq!(decode(room(), encode(&publication).into()).unwrap(), publication);
+            let has_both = publication.event.is_some() && publication.user.is_some();
+            let trace = publication.trace.filter(|_| !has_both);
+            let bytes = encode(&publication);
+            prop_assert_eq!(decode(room(), bytes.clone().into()).unwrap(), Publication { trace, ..publication.clone() });
+            // Who does not know of traces finds texts in the places of names, or none.
+            let lengths = [2, 4].map(|at| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]])));
+            let (event, rest) = bytes[HEAD_BYTES..].split_at(lengths[0]);
+            let known = |name: Option<&str>| name.unwrap_or_default().to_owned();
+            let seen = |name: &[u8]| std::str::from_utf8(name).unwrap_or_default().to_owned();
+            prop_assert_eq!(seen(event), known(publication.event.as_ref().map(EventName::as_str)));
+            prop_assert_eq!(seen(&rest[..lengths[1]]), known(publication.user.as_deref()));
         }
 
         #[test]

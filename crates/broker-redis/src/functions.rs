@@ -1,7 +1,7 @@
 //! The function libraries that live in Redis.
 //!
-//! Two of them share one core. `roomcast_gateway_v1` is what gateways call, and so is `roomcast_presence_v1`; their
-//! names carry the version of their code, so that two versions of the gateway side by side each have their own, and
+//! Two of them share one core. `roomcast_gateway_v1` is what gateways call, and so are `roomcast_presence_v1` and
+//! `roomcast_nodes_v1`; their names carry the version of their code, so that two versions of the gateway side by side each have their own, and
 //! whoever finds them there leaves them. `roomcast` is what backend services call; what rooms keep is rendered into
 //! it from the configuration. A node replaces it when it starts, or when its settings change, unless a newer
 //! version is there; otherwise it only puts back what is missing. So two nodes never take turns.
@@ -13,6 +13,7 @@ use roomcast_broker::{Retention, RetentionTable};
 const CORE: &str = include_str!("functions/core.lua");
 const GATEWAY: &str = include_str!("functions/gateway.lua");
 const PRESENCE: &str = include_str!("functions/presence.lua");
+const NODES: &str = include_str!("functions/nodes.lua");
 const BACKEND: &str = include_str!("functions/backend.lua");
 
 /// Version of the backends' library: what it does, not what is set.
@@ -22,6 +23,8 @@ const BACKEND_VERSION: u32 = 1;
 pub(crate) const GATEWAY_LIBRARY: &str = "roomcast_gateway_v1";
 /// The gateways' library about who is in which room.
 pub(crate) const PRESENCE_LIBRARY: &str = "roomcast_presence_v1";
+/// The gateways' library about the nodes themselves.
+pub(crate) const NODES_LIBRARY: &str = "roomcast_nodes_v1";
 /// The backends' library.
 pub(crate) const BACKEND_LIBRARY: &str = "roomcast";
 /// Appends and publishes.
@@ -38,11 +41,15 @@ pub(crate) const PRESENCE_DROP: &str = "roomcast_presence_v1_drop";
 /// Renews the lease of a node.
 pub(crate) const PRESENCE_RENEW: &str = "roomcast_presence_v1_renew";
 
+/// Says how many connections a node has, and answers those of all.
+pub(crate) const NODES_REPORT: &str = "roomcast_nodes_v1_report";
+
 /// Names and sources of the gateways' libraries.
-pub(crate) fn gateway_sources() -> [(&'static str, String); 2] {
+pub(crate) fn gateway_sources() -> [(&'static str, String); 3] {
     [
         (GATEWAY_LIBRARY, format!("#!lua name={GATEWAY_LIBRARY}\n{CORE}\n{GATEWAY}")),
         (PRESENCE_LIBRARY, format!("#!lua name={PRESENCE_LIBRARY}\n{PRESENCE}")),
+        (NODES_LIBRARY, format!("#!lua name={NODES_LIBRARY}\n{NODES}")),
     ]
 }
 
@@ -102,6 +109,12 @@ mod tests {
         assert!(source.starts_with("#!lua name=roomcast\n-- version 1\n"));
         let expected = r"local SETTINGS = { prefix = 'room\058', generation = '0', default = false, namespaces = { ['a\039b'] = { 5, 2000 }, } }";
         assert!(source.contains(expected), "{source}");
+    }
+
+    #[test]
+    fn nodes_are_forgotten_when_the_contract_says() {
+        let silence_ms = roomcast_broker::REPORT_COUNTS.as_millis();
+        assert!(NODES.contains(&format!("SILENCE_MAX_MS = {silence_ms}\n")));
     }
 
     #[test]

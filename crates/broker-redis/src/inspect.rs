@@ -1,11 +1,13 @@
 //! What an operator wants to know about a Redis server, asked through a small pool: a cold path.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use redis::Cmd;
 
 use crate::config::RedisConfig;
+use crate::functions::{BACKEND_LIBRARY, gateway_sources};
 
 /// Connections that the questions may use.
 const POOL_SIZE: usize = 2;
@@ -25,8 +27,16 @@ pub struct ServerReport {
     pub maxmemory_policy: Option<String>,
     /// `client-output-buffer-limit`, as Redis writes it.
     pub output_buffer_limit: Option<String>,
-    /// Whether FUNCTION commands are allowed; the text is the refusal.
-    pub functions: Option<Result<(), String>>,
+    /// The function libraries that are loaded; the text is the refusal where FUNCTION commands are not allowed.
+    pub functions: Option<Result<Vec<String>, String>>,
+    /// Those that nodes of this version load.
+    pub libraries: Vec<String>,
+    /// How far its clock is from ours, less what the question took.
+    pub clock_skew: Option<Duration>,
+    /// Whether every command is written to a file.
+    pub appendonly: Option<String>,
+    /// When that file is brought to the disk.
+    pub appendfsync: Option<String>,
     /// How long one PING took.
     pub round_trip: Duration,
 }
@@ -70,6 +80,10 @@ async fn ask(config: &RedisConfig) -> Result<ServerReport, String> {
         maxmemory_policy: setting(&mut connection, "maxmemory-policy").await,
         output_buffer_limit: setting(&mut connection, "client-output-buffer-limit").await,
         functions: Some(functions(&mut connection).await),
+        libraries: library_names(),
+        clock_skew: clock_skew(&mut connection, round_trip).await,
+        appendonly: setting(&mut connection, "appendonly").await,
+        appendfsync: setting(&mut connection, "appendfsync").await,
         round_trip,
     })
 }
@@ -91,8 +105,28 @@ async fn setting(connection: &mut Connection, name: &str) -> Option<String> {
     pair.into_iter().nth(1)
 }
 
-async fn functions(connection: &mut Connection) -> Result<(), String> {
-    query::<redis::Value>(connection, &["FUNCTION", "LIST"]).await.map(|_| ()).map_err(|e| e.to_string())
+/// The names of the libraries: each answer is a list of pairs, as flat as RESP2 has it.
+async fn functions(connection: &mut Connection) -> Result<Vec<String>, String> {
+    let listed: Vec<HashMap<String, redis::Value>> =
+        query(connection, &["FUNCTION", "LIST"]).await.map_err(|error| error.to_string())?;
+    let name = |library: HashMap<String, redis::Value>| match library.get("library_name")? {
+        redis::Value::BulkString(name) => String::from_utf8(name.clone()).ok(),
+        _ => None,
+    };
+    Ok(listed.into_iter().filter_map(name).collect())
+}
+
+fn library_names() -> Vec<String> {
+    let gateways = gateway_sources().map(|(name, _)| name.to_owned());
+    gateways.into_iter().chain([BACKEND_LIBRARY.to_owned()]).collect()
+}
+
+/// None where Redis does not tell its time.
+async fn clock_skew(connection: &mut Connection, round_trip: Duration) -> Option<Duration> {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, micros): (u64, u64) = query(connection, &["TIME"]).await.ok()?;
+    let theirs = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    Some(theirs.abs_diff(now()).saturating_sub(round_trip))
 }
 
 fn field(info: &str, name: &str) -> String {

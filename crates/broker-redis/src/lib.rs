@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod inspect;
 mod library;
 mod link;
+mod nodes;
 mod presence;
 mod probes;
 mod resp;
@@ -36,10 +37,10 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use roomcast_broker::{
-    BoxFuture, Broker, BrokerError, BrokerStatus, EventSender, HistoryPage, NodeInfo, PresenceDelta,
-    RetentionTable, RoomMembers, SharedRetention,
+    BoxFuture, Broker, BrokerError, BrokerStatus, EventSender, HistoryPage, NodeInfo, NodeReport,
+    PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
 };
-use roomcast_protocol::{Control, Position, Publication, Room};
+use roomcast_protocol::{Control, NodeId, Position, Publication, Room};
 
 pub use config::{ConfigError, RedisConfig};
 pub use inspect::{ServerReport, inspect};
@@ -55,6 +56,7 @@ use wishes::Wishes;
 /// Connects the nodes of a cluster through Redis.
 #[derive(Debug)]
 pub struct RedisBroker {
+    node: NodeId,
     channels: Arc<Channels>,
     commands: Arc<Commands>,
     wishes: Arc<Wishes>,
@@ -93,7 +95,7 @@ impl RedisBroker {
                 () = members.drive() => {}
             }
         };
-        (Self { channels, commands, wishes, probes, presence, retention }, driver)
+        (Self { node: node.id, channels, commands, wishes, probes, presence, retention }, driver)
     }
 }
 
@@ -159,7 +161,10 @@ impl Broker for RedisBroker {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.presence.close())
+        Box::pin(async move {
+            let _ = self.commands.run(&nodes::leave(self.node)).await;
+            self.presence.close().await;
+        })
     }
 
     fn control(&self, wish: Control) -> BoxFuture<'_, Result<(), BrokerError>> {
@@ -192,6 +197,12 @@ impl Broker for RedisBroker {
             };
             Ok(channels.iter().filter_map(name).collect())
         })
+    }
+
+    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
+        Box::pin(
+            async move { nodes::reports(&self.commands.run(&nodes::report(self.node, connections)).await?) },
+        )
     }
 
     fn status(&self) -> BrokerStatus {

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use roomcast_protocol::{ConnectionId, Control, EventName, NodeId, Payload, PayloadKind, Publication, Room};
+use roomcast_protocol::{
+    ConnectionId, Control, EventName, NodeId, Payload, PayloadKind, Publication, Room, TraceContext,
+};
 use tokio::time::timeout;
 
 pub use presence::delta;
@@ -161,9 +163,14 @@ async fn everything_survives_the_journey(mut nodes: Vec<Node>) {
             published_us: Some(1_732_190_000_000_123),
             ..Publication::plain(room("journey:1"), payload)
         };
-        nodes[0].broker.publish(sent.clone(), None).await.expect("published");
-        for node in &mut nodes {
-            assert_eq!(node.publication().await, sent);
+        // Followed on its way: as far as there is room for it beside the names.
+        let trace = Some(TraceContext { trace_id: [7; 16], span_id: [8; 8] });
+        let traced = Publication { trace, user: None, ..sent.clone() };
+        for sent in [sent, traced] {
+            nodes[0].broker.publish(sent.clone(), None).await.expect("published");
+            for node in &mut nodes {
+                assert_eq!(node.publication().await, sent);
+            }
         }
     }
 }

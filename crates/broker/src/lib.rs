@@ -64,6 +64,9 @@ pub use presence::{
     LEASE, LEAVE_GRACE, LocalMembers, PresenceDelta, PresenceEvent, ROOM_MEMBERS_MAX, RoomMembers,
 };
 
+/// How long it counts what a node has said of itself.
+pub const REPORT_COUNTS: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -74,6 +77,15 @@ pub struct NodeInfo {
     pub id: NodeId,
     /// What its operator calls it.
     pub name: String,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeReport {
+    /// Which node.
+    pub id: NodeId,
+    /// How many connections it has.
+    pub connections: u64,
 }
 
 /// Numbers about a broker.
@@ -147,6 +159,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// The nodes that are connected to the broker now, this one among them, in no particular order.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>>;
+
+    /// Tells the other nodes how many connections this one has, and hears the same of all that have told lately, this
+    /// one among them. To be repeated every few seconds: who says nothing for [`REPORT_COUNTS`] is not among them.
+    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>>;
 
     /// The node stops: its members leave now, rather than when they are missed.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     BoxFuture, Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerStatus, EventSender, HistoryPage,
-    NodeInfo, PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
+    NodeInfo, NodeReport, PresenceDelta, RetentionTable, RoomMembers, SharedRetention,
 };
 use presence::Presence;
 use stream::Stream;
@@ -220,6 +220,10 @@ impl Broker for MemoryBroker {
 
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>> {
         Box::pin(std::future::ready(Ok(vec![self.node.clone()])))
+    }
+
+    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
+        Box::pin(std::future::ready(Ok(vec![NodeReport { id: self.node.id, connections }])))
     }
 
     fn status(&self) -> BrokerStatus {

@@ -15,10 +15,14 @@ use crate::overflow::Lane;
 use crate::slot::{Shared, Slot, cost};
 use crate::stats::ShardStats;
 
-/// A queue that has grown beyond this many slots gives its memory back when it is empty.
-const SLOTS_KEPT: usize = 16;
+/// A queue that has grown beyond this many slots gives its memory back when it is empty: the least that is ever
+/// allocated, so that idle connections do not keep what one burst has taken.
+const SLOTS_KEPT: usize = 4;
 
-/// One slot for each this many may be vacant, and a few more.
+/// So many slots may be vacant, and a share of all.
+const VACANT_MAX: usize = 16;
+
+/// One slot for each this many may be vacant besides.
 const VACANT_SHARE: usize = 4;
 
 /// The slots of one outbox. The first one is never vacant.
@@ -344,7 +348,7 @@ impl Backlog {
 
     fn clear_away(&mut self) {
         self.clear_front();
-        if self.vacant > SLOTS_KEPT + self.slots.len() / VACANT_SHARE {
+        if self.vacant > VACANT_MAX + self.slots.len() / VACANT_SHARE {
             self.compact();
         }
     }

@@ -311,7 +311,7 @@ proptest! {
             prop_assert_eq!(vacant, pipe.backlog.vacant);
             // Writing takes out slots that hold something, and vacant ones only from the front.
             most = most.max(pipe.backlog.slots.len());
-            prop_assert!(vacant <= SLOTS_KEPT + most / VACANT_SHARE);
+            prop_assert!(vacant <= VACANT_MAX + most / VACANT_SHARE);
             prop_assert!(pipe.backlog.slots.iter().filter(|slot| slot.is_gap()).count() <= pipe.lanes.len());
         }
         let superseded = ["l", "m"].map(|room| pipe.lanes[room].newest.get().is_none());

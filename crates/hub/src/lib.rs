@@ -19,6 +19,7 @@ mod router;
 mod shard;
 mod slot;
 pub mod stats;
+pub mod trace;
 mod tracker;
 mod users;
 

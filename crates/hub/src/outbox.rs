@@ -50,10 +50,10 @@ pub struct Outbox {
 struct Inner {
     backlog: Backlog,
     writer: Option<Waker>,
-    /// Those who have much to say, one for each room at most, wait until there is room. Each has a number.
-    speakers: Vec<(u32, Waker)>,
-    next_speaker: u32,
-    closing: Option<Close>,
+    /// The writer waits for the peer: more to write is no news to it, an end is.
+    blocked: bool,
+    speakers: Option<Box<Speakers>>,
+    closing: Option<Box<Close>>,
     /// A message has been written since [`Outbox::take_progress`] was last asked.
     progress: bool,
 }
@@ -65,8 +65,8 @@ impl Outbox {
         let inner = Inner {
             backlog: Backlog::new(bytes_max, tells(form)),
             writer: None,
-            speakers: Vec::new(),
-            next_speaker: 0,
+            blocked: false,
+            speakers: None,
             closing: None,
             progress: false,
         };
@@ -130,7 +130,7 @@ impl Outbox {
     /// Ends the conversation after everything that is queued. The first close wins.
     pub fn close(&self, close: Close) {
         let mut inner = self.inner.borrow_mut();
-        inner.closing.get_or_insert(close);
+        inner.closing.get_or_insert_with(|| Box::new(close));
         inner.wake();
     }
 
@@ -141,7 +141,7 @@ impl Outbox {
         let before = inner.backlog.cost();
         inner.backlog.clear();
         self.reckon(before, inner.backlog.cost());
-        inner.closing.get_or_insert(close);
+        inner.closing.get_or_insert_with(|| Box::new(close));
         inner.wake();
     }
 
@@ -151,10 +151,13 @@ impl Outbox {
         if !inner.backlog.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        if !inner.writer.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            inner.writer = Some(context.waker().clone());
-        }
+        inner.wakes(context, false);
         Poll::Pending
+    }
+
+    /// For a writer whom the peer keeps waiting: wakes it when the conversation is to end.
+    pub fn wake_at_end(&self, context: &Context<'_>) {
+        self.inner.borrow_mut().wakes(context, true);
     }
 
     /// Waits until an entry of `bytes` fits and leaves half of the bound to others, or nothing waits at all, or the
@@ -170,9 +173,10 @@ impl Outbox {
         if fits || inner.backlog.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        match inner.speakers.iter_mut().find(|(number, _)| *number == speaker) {
+        let waiting = &mut inner.speakers.get_or_insert_default().waiting;
+        match waiting.iter_mut().find(|(number, _)| *number == speaker) {
             Some((_, waker)) => waker.clone_from(context.waker()),
-            None => inner.speakers.push((speaker, context.waker().clone())),
+            None => waiting.push((speaker, context.waker().clone())),
         }
         Poll::Pending
     }
@@ -180,7 +184,7 @@ impl Outbox {
     /// How to end, once everything before it is written.
     pub fn closing(&self) -> Option<Close> {
         let inner = self.inner.borrow();
-        if inner.backlog.is_empty() { inner.closing.clone() } else { None }
+        if inner.backlog.is_empty() { inner.closing.as_deref().cloned() } else { None }
     }
 
     /// Whether an end has been decided, written or not.
@@ -252,6 +256,13 @@ impl Outbox {
     }
 }
 
+/// Those who have much to say, one for each room at most, and wait until there is room. Each has a number.
+#[derive(Debug, Default)]
+struct Speakers {
+    waiting: Vec<(u32, Waker)>,
+    last: u32,
+}
+
 /// One who waits for room, until it is dropped: a client that leaves and joins rooms again and again must not leave
 /// those behind that waited for it.
 struct Speaker<'a> {
@@ -262,23 +273,39 @@ struct Speaker<'a> {
 impl<'a> Speaker<'a> {
     fn new(outbox: &'a Outbox) -> Self {
         let mut inner = outbox.inner.borrow_mut();
-        inner.next_speaker = inner.next_speaker.wrapping_add(1);
-        Self { outbox, number: inner.next_speaker }
+        let speakers = inner.speakers.get_or_insert_default();
+        speakers.last = speakers.last.wrapping_add(1);
+        Self { outbox, number: speakers.last }
     }
 }
 
 impl Drop for Speaker<'_> {
     fn drop(&mut self) {
-        self.outbox.inner.borrow_mut().speakers.retain(|(number, _)| *number != self.number);
+        if let Some(speakers) = &mut self.outbox.inner.borrow_mut().speakers {
+            speakers.waiting.retain(|(number, _)| *number != self.number);
+        }
     }
 }
 
 impl Inner {
     fn wake_speakers(&mut self) {
-        self.speakers.drain(..).for_each(|(_, waker)| waker.wake());
+        if let Some(speakers) = &mut self.speakers {
+            speakers.waiting.drain(..).for_each(|(_, waker)| waker.wake());
+        }
     }
 
+    fn wakes(&mut self, context: &Context<'_>, blocked: bool) {
+        self.blocked = blocked;
+        if !self.writer.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.writer = Some(context.waker().clone());
+        }
+    }
+
+    #[inline]
     fn wake(&mut self) {
+        if self.blocked && self.closing.is_none() {
+            return;
+        }
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }

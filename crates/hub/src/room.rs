@@ -45,7 +45,7 @@ pub(crate) struct Member {
     /// Of streams whose ids speak of several rooms.
     pub(crate) cursor: Option<Rc<StreamCursor>>,
     /// Messages that came before the member was released; `None` once it is.
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<Box<Held>>,
     /// Messages up to here, in the order of the room, the client has already; forgotten once passed.
     pub(crate) has: Option<Position>,
     /// Waits for the room to be live.
@@ -179,7 +179,7 @@ impl RoomEntry {
             let knows = member.has.zip(top).is_some_and(|(has, top)| top.epoch < has.epoch);
             match &mut member.held {
                 // What is held has a hole in it now.
-                Some(held) => *held = Held { reset: true, ..Held::default() },
+                Some(held) => **held = Held { reset: true, ..Held::default() },
                 None if knows => {}
                 None => member.say_reset(room, stats),
             }

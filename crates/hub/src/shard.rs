@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::PresenceDelta;
-use roomcast_protocol::{ConnectionId, Member as RoomMember, MemberId, Position, Push, Room, WireForm};
+use roomcast_protocol::{
+    ConnectionId, Member as RoomMember, MemberId, Position, Push, Room, TraceContext, WireForm,
+};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::{Notify, oneshot};
 
@@ -18,8 +20,9 @@ use crate::outbox::Outbox;
 use crate::overflow::{Lane, OverflowPolicy};
 use crate::queues::{Confirmation, Interest, InterestBatch, RouterRequest, ShardMessage};
 use crate::reads::Slice;
-use crate::room::{Held, Member, RoomEntry, Who};
+use crate::room::{Member, RoomEntry, Who};
 use crate::stats::ShardStats;
+use crate::trace::{Attribute, Span, SpanKind, Tracer};
 use crate::users::Users;
 
 pub use membership::Membership;
@@ -55,6 +58,7 @@ pub struct Shard {
     stats: Arc<ShardStats>,
     /// When the node started: probes tell their time relative to it.
     started: Instant,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl Shard {
@@ -78,7 +82,13 @@ impl Shard {
             requests,
             stats,
             started,
+            tracer: None,
         }
+    }
+
+    /// The same, which tells of traced messages.
+    pub fn traced_by(self, tracer: Option<Arc<dyn Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// What this shard counts.
@@ -102,7 +112,7 @@ impl Shard {
         let mut rooms = self.rooms.borrow_mut();
         let entry = rooms.entry(room.clone()).or_insert_with(|| self.new_room(room));
         entry.empty_since = None;
-        let held = Some(Held::default());
+        let held = Some(Box::default());
         let key = entry.members.insert(Member {
             connection,
             form,
@@ -263,10 +273,36 @@ impl Shard {
         let Some(entry) = rooms.get_mut(&push.publication().room) else { return };
         entry.fan_out(push, self.turn.get(), &self.stats);
         self.stats.fanout_duration.observe(begin.elapsed());
+        if let (Some(tracer), Some(sent)) = (&self.tracer, push.publication().trace) {
+            tracer.record(self.fan_out_span(tracer.child(sent), sent, begin.elapsed(), entry.members.len()));
+        }
         if let Some(published_us) = push.publication().published_us {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             // Clocks of two nodes may disagree; nothing arrives before it was sent.
             self.stats.delivery_latency.observe(now.saturating_sub(Duration::from_micros(published_us)));
+        }
+    }
+
+    fn fan_out_span(
+        &self,
+        context: TraceContext,
+        sent: TraceContext,
+        took: Duration,
+        members: usize,
+    ) -> Span {
+        let end = SystemTime::now();
+        Span {
+            name: "fan-out",
+            kind: SpanKind::Consumer,
+            context,
+            parent: Some(sent.span_id),
+            begin: end.checked_sub(took).unwrap_or(end),
+            end,
+            error: None,
+            attributes: vec![
+                ("roomcast.core", Attribute::Number(self.index as i64)),
+                ("roomcast.members", Attribute::Number(members as i64)),
+            ],
         }
     }
 

@@ -3,7 +3,7 @@
 //! Nothing in this crate does I/O, reads a clock or knows how many nodes there are. The modules are
 //! in the order in which a newcomer meets them: what things are called ([`room`], [`id`],
 //! [`position`], [`event`], [`presence`]), what is said ([`payload`], [`publication`], [`command`], [`reply`],
-//! [`control`], [`close`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
+//! [`control`], [`close`], [`trace`]), how large it may be ([`limits`]) and how it looks on each wire ([`encoded`], [`wire`]).
 
 pub mod close;
 pub mod command;
@@ -18,6 +18,7 @@ pub mod presence;
 pub mod publication;
 pub mod reply;
 pub mod room;
+pub mod trace;
 pub mod wire;
 
 pub use close::Close;
@@ -32,3 +33,4 @@ pub use presence::{Member, MemberId};
 pub use publication::Publication;
 pub use reply::ErrorCode;
 pub use room::Room;
+pub use trace::{TraceContext, TraceParent};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ConnectionId, EventName, Payload, Position, Room};
+use crate::{ConnectionId, EventName, Payload, Position, Room, TraceContext};
 
 /// One message of one room, the same for every recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +22,22 @@ pub struct Publication {
     /// When a gateway handed it to the broker, in microseconds since 1970. Backends that publish
     /// directly do not tell.
     pub published_us: Option<u64>,
+    /// The span that its fan-out belongs to, where it is traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl Publication {
     /// A message with nothing but its payload.
     pub fn plain(room: Room, payload: Payload) -> Self {
-        Self { room, payload, event: None, position: None, user: None, except: None, published_us: None }
+        Self {
+            room,
+            payload,
+            event: None,
+            position: None,
+            user: None,
+            except: None,
+            published_us: None,
+            trace: None,
+        }
     }
 }

@@ -13,7 +13,7 @@ use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
-use roomcast_session::{CoreShared, Settings};
+use roomcast_session::{CoreShared, Settings, Tracer};
 use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,9 @@ use crate::cores::{self, Errands, Own, Shared};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
+use crate::log::LineLimit;
+use crate::otlp::{self, SpanCounts};
+use crate::share::Share;
 use crate::shutdown::{Signals, Wish};
 
 /// How long connections may take to end after the drain window, and after being made to leave.
@@ -64,12 +67,13 @@ impl Replaceable {
 }
 
 /// Runs a node until it is told to end.
-pub(crate) fn serve(config: Config, reload: &Reload) -> Result<()> {
+pub(crate) fn serve(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<()> {
     let runtime = cores::runtime().context("cannot start")?;
-    runtime.block_on(run(with_node_name(config), reload))
+    runtime.block_on(run(with_node_name(config), reload, lines))
 }
 
-async fn run(config: Config, reload: &Reload) -> Result<()> {
+async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<()> {
+    tokio::spawn(Arc::clone(&lines).tell());
     let mut signals = Signals::new().context("cannot listen to signals")?;
     let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise());
     let certificates = Renewal::start("public", config.tls.as_ref())?;
@@ -108,7 +112,10 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
         admin_certificates,
     };
     tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
+    let span_counts = Arc::<SpanCounts>::default();
+    let (tracer, collecting) = tracer(&config, &span_counts)?;
     let core = CoreShared {
+        tracer,
         node,
         broker: Arc::clone(&broker),
         hub: Arc::clone(&hub),
@@ -140,7 +147,12 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
+    let share = Arc::new(Share::new(node, shards.clone(), Arc::clone(&broker)));
+    tokio::spawn(Arc::clone(&share).run());
     let metrics = Metrics::new(Source {
+        share: Arc::clone(&share),
+        spans: span_counts,
+        lines,
         shards,
         hub,
         broker: Arc::clone(&broker),
@@ -158,7 +170,8 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     .context("cannot register metrics")?;
     tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
-    let api = Api { node, broker, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
+    let api =
+        Api { node, broker, share, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
     tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let acceptor = tokio::spawn(acceptor.run(
@@ -184,6 +197,11 @@ async fn run(config: Config, reload: &Reload) -> Result<()> {
     end(everyone_left, &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
     let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
+    // The cores have ended, and with this the last one who could tell of a message.
+    drop(shared);
+    if let Some(collecting) = collecting {
+        let _ = tokio::time::timeout(END_LIMIT, collecting).await;
+    }
     Ok(())
 }
 
@@ -234,6 +252,18 @@ fn core_count(configured: usize) -> usize {
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
     let count = if configured == 0 { available() } else { configured };
     count.clamp(1, SHARDS_MAX)
+}
+
+type Collecting = tokio::task::JoinHandle<()>;
+
+/// What follows publications, and the task that sends what it has seen; neither unless it is configured.
+fn tracer(
+    config: &Config,
+    counts: &Arc<SpanCounts>,
+) -> Result<(Option<Arc<dyn Tracer>>, Option<Collecting>)> {
+    let Some(tracing) = &config.tracing else { return Ok((None, None)) };
+    let (spans, collector) = otlp::spans(tracing, &config.session.node, Arc::clone(counts))?;
+    Ok((Some(spans), Some(tokio::spawn(collector.run()))))
 }
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;

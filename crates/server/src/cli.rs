@@ -43,8 +43,8 @@ enum Command {
     /// Put load on a server, count every message, and measure what it costs
     #[command(long_about = bench::ABOUT)]
     Bench(Box<bench::Arguments>),
-    /// Check what usually goes wrong: Redis, its version and settings, descriptors, ports
-    Doctor(Settings),
+    /// Check what usually goes wrong: Redis, its version and settings, descriptors, ports, proxies in front
+    Doctor(Box<doctor::Arguments>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,18 +135,26 @@ pub fn run() -> ExitCode {
             }
             None => report(arguments.run()),
         },
-        Command::Doctor(settings) => with_config(&settings, |config| match block_on(doctor::run(config)) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => report(Err(error)),
-        }),
+        Command::Doctor(arguments) => examine(*arguments),
     }
+}
+
+fn examine(arguments: doctor::Arguments) -> ExitCode {
+    if let Err(message) = arguments.check() {
+        eprintln!("error: {message}");
+        return ExitCode::from(2);
+    }
+    with_config(&arguments.settings.clone(), |config| match block_on(arguments.run(config)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => report(Err(error)),
+    })
 }
 
 fn run_node(settings: Settings) -> ExitCode {
     with_config(&settings.clone(), |config| {
-        log::start(&config);
-        report(app::serve(config, &(Box::new(move || settings.read()) as app::Reload)))
+        let lines = log::start(&config);
+        report(app::serve(config, &(Box::new(move || settings.read()) as app::Reload), lines))
     })
 }
 

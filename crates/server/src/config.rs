@@ -11,7 +11,7 @@ mod raw;
 mod typed;
 mod value;
 
-pub(crate) use auth::{JwksConfig, KeyText, Lookup};
+pub(crate) use auth::{JwksConfig, KeyText, Lookup, web_url};
 pub(crate) use keys::default_file;
 pub(crate) use raw::{ConfigError, Raw};
 pub(crate) use typed::{Config, LogFormat};

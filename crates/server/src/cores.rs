@@ -98,7 +98,8 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Recei
 async fn run_core(shared: Shared, own: Own) {
     let Own { index, stats, queues, incoming, mut errands } = own;
     let Shared { core, started, http, gate, drain_window, draining, stopping } = shared;
-    let shard = Rc::new(Shard::new(index, stats, queues.requests, started));
+    let shard = Shard::new(index, stats, queues.requests, started).traced_by(core.tracer.clone());
+    let shard = Rc::new(shard);
     let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
     tokio::task::spawn_local(shard.announce(queues.interest));

@@ -14,6 +14,9 @@ pub mod fuzzing;
 mod health;
 mod jwks;
 mod log;
+mod otlp;
+mod outbound;
+mod share;
 mod shutdown;
 
 pub use cli::run;

@@ -181,7 +181,7 @@ impl Session {
         }
         let identity = self.identity();
         let client = Client { identity: &identity, connection: Some(self.id()) };
-        let position = self.core().publish(client, draft, key).await?;
+        let position = self.core().publish(client, draft, key, None).await?;
         self.needs_no_token();
         Ok(position)
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use roomcast_broker::Broker;
-use roomcast_hub::stats::ShardStats;
+use roomcast_hub::stats::{Leave, ShardStats};
+use roomcast_hub::trace::Tracer;
 use roomcast_hub::{HubStatus, SHARDS_MAX, Shard};
 use roomcast_protocol::{Close, ConnectionId, NodeId};
 
@@ -32,6 +33,8 @@ pub struct CoreShared {
     pub authenticator: Arc<Authenticator>,
     /// How many connections each user has.
     pub users: Arc<UserConnections>,
+    /// What follows single publications, if anything does.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl std::fmt::Debug for CoreShared {
@@ -50,6 +53,7 @@ pub struct Core {
     settings: Arc<ArcSwap<Settings>>,
     authenticator: Arc<Authenticator>,
     users: Arc<UserConnections>,
+    tracer: Option<Arc<dyn Tracer>>,
     /// Who everybody is while everything is open: one for all.
     anybody: Rc<Identity>,
     /// Who everybody is without a token, once keys are configured.
@@ -67,7 +71,7 @@ impl std::fmt::Debug for Core {
 impl Core {
     /// The surroundings on core number `index` of a node.
     pub fn new(index: usize, shard: Rc<Shard>, shared: CoreShared) -> Self {
-        let CoreShared { node, broker, hub, settings, authenticator, users } = shared;
+        let CoreShared { node, broker, hub, settings, authenticator, users, tracer } = shared;
         let wheel = RefCell::new(Wheel::new(settings.load().heartbeat));
         let anybody = Rc::new(Identity::anonymous(Grants::everything()));
         let nobody = Rc::new(Identity::anonymous(Grants::nothing()));
@@ -81,6 +85,7 @@ impl Core {
             settings,
             authenticator,
             users,
+            tracer,
             anybody,
             nobody,
             next_serial,
@@ -105,6 +110,10 @@ impl Core {
     /// Whether clients need no token.
     pub fn is_open(&self) -> bool {
         self.authenticator.is_open()
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&dyn Tracer> {
+        self.tracer.as_deref()
     }
 
     pub(crate) fn users(&self) -> &Arc<UserConnections> {
@@ -138,7 +147,9 @@ impl Core {
     }
 
     fn tick(&self, now: Instant) {
-        self.wheel.borrow_mut().tick(now, |beat| match beat {
+        let max_age = self.settings().max_age;
+        self.wheel.borrow_mut().tick(now, max_age, |beat| match beat {
+            Beat::Aged => self.stats().asked_to_leave(Leave::Age),
             Beat::Pinged | Beat::Closing | Beat::Expired => {}
             Beat::Silent => self.stats().silent_peers.add(1),
             Beat::Slow => self.stats().slow_consumers.add(1),
@@ -168,6 +179,11 @@ impl Core {
     /// The connection ends at this time, unless that is changed before.
     pub(crate) fn ends(&self, pulse: &Rc<Pulse>, at: Option<Instant>, close: Close) {
         self.wheel.borrow_mut().ends(pulse, at, close);
+    }
+
+    /// Whole seconds since the core began.
+    pub(crate) fn second(&self) -> u32 {
+        self.wheel.borrow().second(Instant::now())
     }
 
     pub(crate) fn register(&self, pulse: &Rc<Pulse>) {

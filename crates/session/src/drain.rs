@@ -38,6 +38,11 @@ impl Core {
             return;
         }
         self.stats().asked_to_leave(reason);
-        pulse.leave(reason, RECONNECT_MAX.mul_f64(fastrand::f64()));
+        pulse.leave(reason, reconnect());
     }
+}
+
+/// How long a client that is asked to leave should wait.
+pub(crate) fn reconnect() -> Duration {
+    RECONNECT_MAX.mul_f64(fastrand::f64())
 }

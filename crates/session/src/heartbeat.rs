@@ -15,6 +15,9 @@ use roomcast_hub::{Entry, Outbox};
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, WireForm, reply};
 
+use crate::drain::reconnect;
+use crate::settings::MaxAge;
+
 /// Heartbeats without a sign of life after which a peer is taken for dead.
 const SILENT_HEARTBEATS_MAX: u8 = 2;
 
@@ -33,6 +36,10 @@ pub(crate) struct Pulse {
     /// It is among those whose end is looked for every second.
     ends_soon: Cell<bool>,
     user: RefCell<Option<Arc<str>>>,
+    /// When it began, in seconds of the wheel.
+    born_s: u32,
+    /// What chance takes away from the age it may have.
+    luck: u16,
 }
 
 /// What came out of looking at one connection.
@@ -48,10 +55,13 @@ pub(crate) enum Beat {
     Slow,
     /// Its time is over, and it is being closed.
     Expired,
+    /// It is as old as connections may get, and was asked to come back elsewhere.
+    Aged,
 }
 
 impl Pulse {
-    pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm) -> Self {
+    /// A connection that begins `born_s` after the wheel.
+    pub(crate) fn new(id: ConnectionId, outbox: Rc<Outbox>, form: WireForm, born_s: u32) -> Self {
         Self {
             id,
             outbox,
@@ -62,6 +72,8 @@ impl Pulse {
             end: RefCell::default(),
             ends_soon: Cell::new(false),
             user: RefCell::default(),
+            born_s,
+            luck: fastrand::u16(..),
         }
     }
 
@@ -117,7 +129,17 @@ impl Pulse {
         self.seen.set(true);
     }
 
-    fn beat(&self) -> Beat {
+    fn is_too_old(&self, now_s: u32, max_age: MaxAge) -> bool {
+        let age = Duration::from_secs(now_s.saturating_sub(self.born_s).into());
+        age >= max_age.with_luck(self.luck)
+    }
+
+    fn beat(&self, now_s: u32, max_age: Option<MaxAge>) -> Beat {
+        // Once a heartbeat is soon enough: ages are minutes.
+        if !self.is_leaving() && max_age.is_some_and(|max_age| self.is_too_old(now_s, max_age)) {
+            self.leave(Leave::Age, reconnect());
+            return Beat::Aged;
+        }
         if self.outbox.is_closing() {
             // What a peer does not take in all the time that a silent one is given, it does not get.
             self.silent.set(self.silent.get().saturating_add(1));
@@ -175,6 +197,7 @@ impl Pulse {
 /// The slots of one core.
 #[derive(Debug)]
 pub(crate) struct Wheel {
+    began: Instant,
     slots: Vec<Vec<Weak<Pulse>>>,
     at: usize,
     next: usize,
@@ -187,7 +210,19 @@ impl Wheel {
     /// A wheel that looks at each connection once in `heartbeat`, which is at least a second.
     pub(crate) fn new(heartbeat: Duration) -> Self {
         let slots = heartbeat.as_secs().max(1) as usize;
-        Self { slots: vec![Vec::new(); slots], at: 0, next: 0, heartbeat, ending: Vec::new() }
+        Self {
+            began: Instant::now(),
+            slots: vec![Vec::new(); slots],
+            at: 0,
+            next: 0,
+            heartbeat,
+            ending: Vec::new(),
+        }
+    }
+
+    /// Whole seconds since the wheel began to turn.
+    pub(crate) fn second(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn add(&mut self, pulse: &Rc<Pulse>) {
@@ -212,12 +247,13 @@ impl Wheel {
 
     /// One second has gone by: looks at the next slot, ends what has come to its end, and forgets connections that
     /// are gone.
-    pub(crate) fn tick(&mut self, now: Instant, mut beaten: impl FnMut(Beat)) {
+    pub(crate) fn tick(&mut self, now: Instant, max_age: Option<MaxAge>, mut beaten: impl FnMut(Beat)) {
+        let now_s = self.second(now);
         self.at = (self.at + 1) % self.slots.len();
         let mut slot = std::mem::take(&mut self.slots[self.at]);
         slot.retain(|pulse| {
             let Some(pulse) = pulse.upgrade() else { return false };
-            beaten(pulse.beat());
+            beaten(pulse.beat(now_s, max_age));
             self.watch_end(&pulse, now);
             true
         });
@@ -241,104 +277,5 @@ impl Wheel {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pulse(form: WireForm) -> Rc<Pulse> {
-        let id = ConnectionId { node: roomcast_protocol::NodeId(1), serial: 1 };
-        Rc::new(Pulse::new(id, Rc::new(Outbox::new(1000, form, Arc::default())), form))
-    }
-
-    fn beats(wheel: &mut Wheel, seconds: usize) -> Vec<Beat> {
-        let mut all = Vec::new();
-        for _ in 0..seconds {
-            wheel.tick(Instant::now(), |beat| all.push(beat));
-        }
-        all
-    }
-
-    #[test]
-    fn everyone_is_pinged_once_a_heartbeat_and_evenly() {
-        let mut wheel = Wheel::new(Duration::from_secs(10));
-        let pulses: Vec<_> = (0..100).map(|_| pulse(WireForm::WebSocketRaw)).collect();
-        pulses.iter().for_each(|pulse| wheel.add(pulse));
-        for _ in 0..10 {
-            assert_eq!(beats(&mut wheel, 1).len(), 10);
-        }
-        assert!(pulses.iter().all(|pulse| pulse.outbox.take().unwrap() == ws_frame::EMPTY_PING));
-    }
-
-    #[test]
-    fn two_silent_heartbeats_end_a_connection_and_one_does_not() {
-        let mut wheel = Wheel::new(Duration::from_secs(1));
-        let pulse = pulse(WireForm::WebSocketJson);
-        wheel.add(&pulse);
-        assert_eq!(beats(&mut wheel, 2), [Beat::Pinged, Beat::Pinged]);
-        pulse.seen();
-        assert_eq!(beats(&mut wheel, 4), [Beat::Pinged, Beat::Pinged, Beat::Silent, Beat::Closing]);
-        assert_eq!(pulse.outbox.closing(), Some(Close::SILENT));
-    }
-
-    #[test]
-    fn nothing_is_kept_for_long_for_who_was_told_to_go() {
-        let mut wheel = Wheel::new(Duration::from_secs(1));
-        let pulse = pulse(WireForm::Sse);
-        wheel.add(&pulse);
-        pulse.outbox.push(Entry::Reply(Bytes::from_static(b"waits"))).unwrap();
-        pulse.disconnect();
-        assert_eq!(beats(&mut wheel, 2), [Beat::Closing, Beat::Closing]);
-        assert_eq!((pulse.queued_bytes() > 0, pulse.outbox.closing()), (true, None));
-        assert_eq!(beats(&mut wheel, 1), [Beat::Closing]);
-        assert_eq!((pulse.queued_bytes(), pulse.outbox.closing()), (0, Some(Close::DISCONNECTED)));
-    }
-
-    #[test]
-    fn an_sse_client_lives_as_long_as_it_takes_what_is_written() {
-        let mut wheel = Wheel::new(Duration::from_secs(1));
-        let pulse = pulse(WireForm::Sse);
-        wheel.add(&pulse);
-        for _ in 0..5 {
-            assert_eq!(beats(&mut wheel, 1), [Beat::Pinged]);
-            assert_eq!(pulse.outbox.take().unwrap(), sse::PING);
-        }
-        assert_eq!(beats(&mut wheel, 3), [Beat::Pinged, Beat::Pinged, Beat::Silent]);
-    }
-
-    #[test]
-    fn a_connection_ends_when_its_time_is_over_unless_it_was_given_more() {
-        let (mut wheel, now) = (Wheel::new(Duration::from_secs(10)), Instant::now());
-        let pulses: Vec<_> = (0..4).map(|_| pulse(WireForm::WebSocketJson)).collect();
-        pulses.iter().for_each(|pulse| wheel.add(pulse));
-        let close = || Close::new(4401, "over");
-        for (pulse, seconds) in pulses.iter().zip([3, 1000, 3, 3]) {
-            wheel.ends(pulse, Some(now + Duration::from_secs(seconds)), close());
-        }
-        // One is given more time, one all the time there is.
-        wheel.ends(&pulses[2], Some(now + Duration::from_secs(1000)), close());
-        wheel.ends(&pulses[3], None, close());
-        let mut ended_at = Vec::new();
-        for second in 0..1010 {
-            pulses.iter().for_each(|pulse| pulse.seen());
-            wheel.tick(now + Duration::from_secs(second), |beat| {
-                if beat == Beat::Expired {
-                    ended_at.push(second);
-                }
-            });
-            pulses.iter().for_each(|pulse| while pulse.outbox.take().is_some() {});
-        }
-        assert_eq!(ended_at, [3, 1000, 1000]);
-        assert_eq!(pulses[3].outbox.closing(), None);
-        assert_eq!(pulses[0].outbox.closing(), Some(close()));
-        assert!(wheel.ending.is_empty());
-    }
-
-    #[test]
-    fn those_who_are_gone_are_forgotten() {
-        let mut wheel = Wheel::new(Duration::from_secs(3));
-        for _ in 0..1000 {
-            wheel.add(&pulse(WireForm::Sse));
-        }
-        assert!(beats(&mut wheel, 3).is_empty());
-        assert!(wheel.slots.iter().all(|slot| slot.capacity() == 0));
-    }
-}
+#[path = "heartbeat_tests.rs"]
+mod tests;

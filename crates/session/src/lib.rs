@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod token_bucket;
+mod trace;
 mod users;
 
 pub use crate::core::{Core, CoreShared};
@@ -29,8 +30,9 @@ pub use drain::drain;
 pub use inspect::ConnectionReport;
 pub use rate_limit::Rates;
 pub use refusal::Refusal;
+pub use roomcast_hub::trace::Tracer;
 pub use session::Session;
-pub use settings::{Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
+pub use settings::{MaxAge, Namespace, Namespaces, PublishRule, Settings, SubscribeRule};
 
 pub use token_bucket::{Rate, TokenBucket};
 pub use users::UserConnections;

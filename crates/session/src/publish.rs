@@ -3,13 +3,14 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::KEY_BYTES_MAX;
-use roomcast_protocol::{ErrorCode, EventName, Payload, Position, Publication, Room};
+use roomcast_protocol::{ErrorCode, EventName, Payload, Position, Publication, Room, TraceParent};
 use tracing::debug;
 
 use crate::auth::Identity;
 use crate::core::Core;
 use crate::refusal::Refusal;
 use crate::rules::{self, Client, Draft};
+use crate::trace::PublishTrace;
 
 impl Core {
     /// Whether the client may publish to the room at all.
@@ -17,7 +18,8 @@ impl Core {
         rules::may_publish(&self.settings(), identity, room)
     }
 
-    /// Publishes a message that came by HTTP. `Ok` means that the broker has it.
+    /// Publishes a message that came by HTTP, as a part of its sender's trace if there is one. `Ok` means that the
+    /// broker has it.
     pub async fn publish_http(
         &self,
         identity: &Identity,
@@ -25,11 +27,12 @@ impl Core {
         event: Option<EventName>,
         payload: Payload,
         key: Option<String>,
+        parent: Option<TraceParent>,
     ) -> Result<Option<Position>, Refusal> {
         self.stats().received_http.add(1);
         self.stats().received_bytes.add(payload.bytes.len() as u64);
         let client = Client { identity, connection: None };
-        self.publish(client, Draft { room, event, payload, echo: true }, key).await
+        self.publish(client, Draft { room, event, payload, echo: true }, key, parent).await
     }
 
     pub(crate) async fn publish(
@@ -37,22 +40,30 @@ impl Core {
         client: Client<'_>,
         draft: Draft,
         key: Option<String>,
+        parent: Option<TraceParent>,
     ) -> Result<Option<Position>, Refusal> {
         if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
             let message = format!("an idempotency key may have {KEY_BYTES_MAX} bytes at most");
             return Err(Refusal::new(ErrorCode::BadRequest, message));
         }
         let publication = rules::publication(&self.settings(), client, draft, now_us())?;
-        self.hand_over(publication, key.filter(|key| !key.is_empty())).await
+        self.hand_over(publication, key.filter(|key| !key.is_empty()), parent).await
     }
 
     async fn hand_over(
         &self,
-        publication: Publication,
+        mut publication: Publication,
         key: Option<String>,
+        parent: Option<TraceParent>,
     ) -> Result<Option<Position>, Refusal> {
+        let trace = self.tracer().and_then(|tracer| PublishTrace::begin(tracer, parent, &publication));
+        publication.trace = trace.as_ref().map(PublishTrace::context);
         let begin = Instant::now();
-        match self.broker().publish(publication, key).await {
+        let answer = self.broker().publish(publication, key).await;
+        if let Some(trace) = trace {
+            trace.end(&answer);
+        }
+        match answer {
             Ok(position) => {
                 self.stats().published.add(1);
                 self.stats().publish_duration.observe(begin.elapsed());

@@ -33,9 +33,16 @@ pub struct Rates {
 /// What one connection has left of its rates.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
+    frames: Option<TokenBucket>,
+    /// Of those who have said something: most connections of most services only listen.
+    spoken: Option<Box<Spoken>>,
+}
+
+/// What is left to one that sends messages.
+#[derive(Debug, Default)]
+struct Spoken {
     messages: Option<TokenBucket>,
     bytes: Option<TokenBucket>,
-    frames: Option<TokenBucket>,
     /// By namespace; only of those that have a rate of their own, which are as many as the configuration lists.
     namespaces: Vec<(Box<str>, TokenBucket)>,
     refused: Option<Refused>,
@@ -61,9 +68,10 @@ pub(crate) struct TooFast {
 impl RateLimit {
     /// A message of so many bytes has come.
     pub(crate) fn message(&mut self, rates: Rates, bytes: usize, now: Instant) -> Result<(), TooFast> {
-        let result = take(&mut self.messages, rates.messages, 1, now)
-            .and_then(|()| take(&mut self.bytes, rates.bytes, bytes as u64, now));
-        self.judge(result, now)
+        let spoken = self.spoken.get_or_insert_default();
+        let result = take(&mut spoken.messages, rates.messages, 1, now)
+            .and_then(|()| take(&mut spoken.bytes, rates.bytes, bytes as u64, now));
+        spoken.judge(result, now)
     }
 
     /// So many frames have come, with or without a message in them. `Err` is how long to wait before more are read.
@@ -73,15 +81,18 @@ impl RateLimit {
 
     /// It is to be published in this namespace, which has a rate of its own.
     pub(crate) fn publish(&mut self, namespace: &str, rate: u64, now: Instant) -> Result<(), TooFast> {
-        let known = self.namespaces.iter().position(|(name, _)| **name == *namespace);
+        let spoken = self.spoken.get_or_insert_default();
+        let known = spoken.namespaces.iter().position(|(name, _)| **name == *namespace);
         let place = known.unwrap_or_else(|| {
-            self.namespaces.push((namespace.into(), TokenBucket::full(per_second(rate), now)));
-            self.namespaces.len() - 1
+            spoken.namespaces.push((namespace.into(), TokenBucket::full(per_second(rate), now)));
+            spoken.namespaces.len() - 1
         });
-        let result = self.namespaces[place].1.take(1, per_second(rate), now);
-        self.judge(result, now)
+        let result = spoken.namespaces[place].1.take(1, per_second(rate), now);
+        spoken.judge(result, now)
     }
+}
 
+impl Spoken {
     fn judge(&mut self, result: Result<(), Duration>, now: Instant) -> Result<(), TooFast> {
         let Err(wait) = result else { return Ok(()) };
         let before = self.refused.filter(|refused| now.saturating_duration_since(refused.last) < CALM);
@@ -138,7 +149,7 @@ mod tests {
         assert!((0..4).all(|_| limit.publish("chat", 2, start).is_ok()));
         assert!(limit.publish("chat", 2, start).is_err());
         assert!(limit.publish("cursor", 2, start).is_ok());
-        assert_eq!(limit.namespaces.len(), 2);
+        assert_eq!(limit.spoken.map(|spoken| spoken.namespaces.len()), Some(2));
     }
 
     /// Sends ten times as fast as it may, or waits as long as it is told to after each refusal; gives when it was

@@ -101,6 +101,7 @@ pub(crate) fn publication(
         user: client.identity.user.clone(),
         except: if echo { None } else { client.connection },
         published_us: Some(now_us),
+        trace: None,
     })
 }
 

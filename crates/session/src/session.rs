@@ -40,7 +40,7 @@ pub struct Session {
     /// Who the client is.
     identity: RefCell<Rc<Identity>>,
     /// Of a user: that the others know of it, and that it is counted.
-    signed_in: RefCell<Option<(SignedIn, Counted)>>,
+    signed_in: RefCell<Option<Box<(SignedIn, Counted)>>>,
     rate_limit: RefCell<RateLimit>,
 }
 
@@ -85,7 +85,7 @@ impl Session {
         stats.opened[form as usize].add(1);
         let outbox = Rc::new(Outbox::new(core.settings().outbox_bytes, form, stats.clone()));
         let id = core.next_id();
-        let pulse = Rc::new(Pulse::new(id, Rc::clone(&outbox), form));
+        let pulse = Rc::new(Pulse::new(id, Rc::clone(&outbox), form, core.second()));
         // A poll is answered sooner than it could be asked for a sign of life.
         if form != WireForm::Poll {
             core.register(&pulse);
@@ -125,7 +125,7 @@ impl Session {
         *self.identity.borrow_mut() = identity;
     }
 
-    pub(crate) fn signed_in(&self) -> RefMut<'_, Option<(SignedIn, Counted)>> {
+    pub(crate) fn signed_in(&self) -> RefMut<'_, Option<Box<(SignedIn, Counted)>>> {
         self.signed_in.borrow_mut()
     }
 

@@ -47,7 +47,11 @@ fn core() -> Rc<Core> {
     let authenticator = Arc::new(Authenticator::new(Access { rules, keys, source: None }));
     let settings = Arc::new(ArcSwap::from_pointee(settings));
     let users = Arc::default();
-    Rc::new(Core::new(0, shard, CoreShared { node, broker, hub, settings, authenticator, users }))
+    Rc::new(Core::new(
+        0,
+        shard,
+        CoreShared { node, broker, hub, settings, authenticator, users, tracer: None },
+    ))
 }
 
 fn token(user: &str, rooms: &Value) -> String {

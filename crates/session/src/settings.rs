@@ -18,6 +18,8 @@ pub struct Settings {
     pub node: String,
     /// How often the server looks for a sign of life.
     pub heartbeat: Duration,
+    /// How old connections may get, if there is a bound to it.
+    pub max_age: Option<MaxAge>,
     /// What an SSE client waits before it reconnects.
     pub sse_retry: Duration,
     /// What a client of JSON mode may take to send the token that it needs.
@@ -32,6 +34,29 @@ pub struct Settings {
     pub rates: Rates,
     /// Options of rooms.
     pub namespaces: Namespaces,
+}
+
+/// How old a connection may get before its client is asked to connect anew, so that clients spread again over nodes
+/// that have come since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxAge {
+    /// The longest age.
+    pub limit: Duration,
+    /// How much of it, in percent, chance may take away, so that those who came together do not go together.
+    pub jitter_percent: u32,
+}
+
+impl MaxAge {
+    /// The age of a connection with this luck, from the least to the most that chance may take away.
+    pub fn with_luck(self, luck: u16) -> Duration {
+        let taken = f64::from(self.jitter_percent.min(100)) / 100.0 * f64::from(luck) / f64::from(u16::MAX);
+        self.limit.mul_f64(1.0 - taken)
+    }
+
+    /// No connection is asked before that.
+    pub fn earliest(self) -> Duration {
+        self.with_luck(u16::MAX)
+    }
 }
 
 /// Options of rooms, by namespace.
@@ -145,6 +170,7 @@ impl Settings {
         Self {
             node: "n".into(),
             heartbeat: Duration::from_secs(30),
+            max_age: None,
             sse_retry: Duration::from_secs(2),
             first_message: Duration::from_secs(10),
             outbox_bytes: 1 << 20,
@@ -158,6 +184,16 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn chance_takes_away_so_much_and_no_more() {
+        let age = MaxAge { limit: Duration::from_secs(100), jitter_percent: 20 };
+        assert_eq!((age.with_luck(0), age.earliest()), (Duration::from_secs(100), Duration::from_secs(80)));
+        let half = age.with_luck(u16::MAX / 2).as_secs_f64();
+        assert!((89.9..90.1).contains(&half), "{half}");
+        let none = MaxAge { jitter_percent: 0, ..age };
+        assert_eq!(none.earliest(), none.limit);
+    }
+
     use super::*;
 
     #[test]

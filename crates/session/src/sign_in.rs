@@ -22,7 +22,7 @@ impl Session {
                 user.map(|user| self.core().users().count(user, max).ok_or_else(|| self.too_many(max)));
             let counted = counted.transpose()?;
             let known = user.map(|user| self.core().shard().sign_in(user, self.id(), self.outbox()));
-            *self.signed_in() = known.zip(counted);
+            *self.signed_in() = known.zip(counted).map(Box::new);
             self.pulse().belongs_to(user);
         }
         let end = identity

@@ -9,6 +9,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use roomcast_session::Session;
 
 use crate::held::Held;
+use crate::ws::Conversation;
 
 /// What the server answers with.
 pub(crate) enum Body {
@@ -16,8 +17,29 @@ pub(crate) enum Body {
     Full(Option<Bytes>),
     /// What comes through an outbox, until the conversation ends.
     Stream(Box<Session>),
+    /// Nothing: the connection goes on without HTTP.
+    WebSocket(Box<Conversation>),
     /// Either, with what has to last as long.
     Holding(Box<(Body, Held)>),
+}
+
+impl Body {
+    /// Whether more follows than an answer: events, or a WebSocket.
+    pub(crate) fn begins_stream(&self) -> bool {
+        match self {
+            Self::Full(_) => false,
+            Self::Stream(_) | Self::WebSocket(_) => true,
+            Self::Holding(body) => body.0.begins_stream(),
+        }
+    }
+
+    pub(crate) fn is_web_socket(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Stream(_) => false,
+            Self::WebSocket(_) => true,
+            Self::Holding(body) => body.0.is_web_socket(),
+        }
+    }
 }
 
 impl From<Bytes> for Body {
@@ -38,6 +60,7 @@ impl HttpBody for Body {
             Self::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Holding(body) => return Pin::new(&mut body.0).poll_frame(context),
             Self::Stream(session) => session,
+            Self::WebSocket(_) => return Poll::Ready(None),
         };
         let outbox = session.outbox();
         ready!(outbox.poll_ready(context));
@@ -49,6 +72,7 @@ impl HttpBody for Body {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Stream(_) => false,
+            Self::WebSocket(_) => true,
             Self::Holding(body) => body.0.is_end_stream(),
         }
     }
@@ -56,7 +80,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::WebSocket(_) => SizeHint::default(),
             Self::Holding(body) => body.0.size_hint(),
         }
     }

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_session::Core;
@@ -33,12 +33,12 @@ use crate::gate::{Gate, GateSettings};
 use crate::held::Held;
 use crate::http2_pace::Http2Pace;
 use crate::limits::{
-    HEAD_BYTES_MAX, HEADERS_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
+    HEAD_BYTES_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
     HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
 use crate::refusal::Refused;
 use crate::tls::Tls;
-use crate::{proxy_protocol, router};
+use crate::{http1, proxy_protocol, router};
 
 /// What an operator decides about HTTP.
 #[derive(Debug, Clone)]
@@ -102,11 +102,11 @@ async fn connection(accepted: Accepted, context: Rc<Context>) {
 }
 
 /// How a connection begins.
-struct Begin {
+pub(crate) struct Begin {
     /// When its first byte of HTTP must be there.
     deadline: Instant,
     client: Client,
-    held: Held,
+    pub(crate) held: Held,
 }
 
 impl Begin {
@@ -118,9 +118,16 @@ impl Begin {
         };
         Ok(Self { client: Client(client), held, ..self })
     }
+
+    /// Each request knows whose it is and what it takes up.
+    pub(crate) fn mark(&self, mut request: Request<Incoming>) -> Request<Incoming> {
+        request.extensions_mut().insert(self.client);
+        request.extensions_mut().insert(self.held.clone());
+        request
+    }
 }
 
-type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
@@ -156,7 +163,7 @@ async fn serve_plain(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> 
     match timeout_at(begin.deadline, speaks_http2(&stream)).await?? {
         // Boxed, so that the many of HTTP/1.1 do not hold what the few of HTTP/2 need.
         true => Box::pin(serve_http2(stream, &begin, context)).await,
-        false => serve_http1(stream, &begin, context).await,
+        false => http1::serve(stream, begin, context).await,
     }
 }
 
@@ -173,7 +180,7 @@ async fn serve_tls(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Re
     };
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => serve_http2(stream, &begin, context).await,
-        _ => serve_http1(stream, &begin, context).await,
+        _ => http1::serve(stream, begin, context).await,
     }
 }
 
@@ -216,26 +223,6 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn serve_http1<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(|request| router::answer(marked(request, begin), Rc::clone(context)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(context.http.load().gate.headers)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        result = &mut connection => return Ok(result?),
-        () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    Ok(connection.await?)
-}
-
 async fn serve_http2<S>(stream: S, begin: &Begin, context: &Rc<Context>) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -245,7 +232,8 @@ where
     let asked = Cell::new(false);
     let service = service_fn(|request| {
         asked.set(true);
-        router::answer(marked(request, begin), Rc::clone(context))
+        // Boxed: each stream is a task as large as what it ever holds.
+        Box::pin(router::answer(begin.mark(request), Rc::clone(context)))
     });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
@@ -262,6 +250,7 @@ where
     tokio::select! {
         result = &mut connection => return Ok(result?),
         () = no_request(&asked, patience) => return Err("no request came over HTTP/2 in time".into()),
+        () = is_old(context) => connection.as_mut().graceful_shutdown(),
         () = context.draining.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
@@ -276,11 +265,14 @@ async fn no_request(asked: &Cell<bool>, patience: Duration) {
     }
 }
 
-/// Each request knows whose it is and what it takes up.
-fn marked(mut request: Request<Incoming>, begin: &Begin) -> Request<Incoming> {
-    request.extensions_mut().insert(begin.client);
-    request.extensions_mut().insert(begin.held.clone());
-    request
+/// Ends before the first stream of an HTTP/2 connection is asked to leave for its age: what its client asks for then
+/// comes by another connection, which may lead to another node. These connections are few, and have timers anyway.
+async fn is_old(context: &Context) {
+    let max_age = context.core.settings().max_age;
+    match max_age {
+        Some(max_age) => sleep(max_age.earliest()).await,
+        None => pending().await,
+    }
 }
 
 /// Runs what hyper wants to have run on the thread that asks for it: streams of an HTTP/2 connection stay on its core.
@@ -290,10 +282,9 @@ pub struct LocalExecutor;
 impl<F> Executor<F> for LocalExecutor
 where
     F: Future + 'static,
+    F::Output: 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(future);
     }
 }

@@ -12,12 +12,14 @@ mod client;
 mod connect;
 mod connection;
 mod credentials;
+mod downstream;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
 mod handshake;
 mod held;
 mod history;
+mod http1;
 mod http2_pace;
 mod limits;
 mod origin;
@@ -31,11 +33,13 @@ mod router;
 mod socket;
 mod sse;
 mod tls;
+mod writer;
 mod ws;
 
 pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue};
 pub use connection::{HttpSettings, LocalExecutor, serve};
 pub use gate::{Gate, GateSettings};
+pub use limits::BACKLOG;
 pub use problem::Problem;
 pub use refusal::{Refusals, Refused};
 pub use tls::{CertificateFiles, Tls, TlsError, TlsFiles};

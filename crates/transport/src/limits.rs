@@ -42,7 +42,7 @@ pub(crate) const HTTP2_SEND_BYTES_MAX: usize = 32 * 1024;
 /// TLS's largest records (RFC 8446, section 5.1). The rest waits in outboxes.
 pub(crate) const TLS_SEND_BYTES_MAX: usize = 32 * 1024;
 
-/// Bytes read from a WebSocket at once, into a buffer that a core's connections share.
+/// Bytes read from a WebSocket or a listening client at once, into a buffer that a core's connections share.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// From the server's close frame to the peer's, and for whatever is still to be written.
@@ -56,7 +56,7 @@ pub(crate) const LATE_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const ACCEPTED_MAX: usize = 1024;
 
 /// Connections that wait in the kernel to be accepted.
-pub(crate) const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// What a refused client is told to wait, in seconds.
 pub(crate) const RETRY_AFTER_S: u32 = 1;

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use roomcast_protocol::payload::is_json;
-use roomcast_protocol::{EventName, Payload, PayloadKind, Room};
+use roomcast_protocol::{EventName, Payload, PayloadKind, Room, TraceParent};
 use tokio::time::timeout;
 
 use crate::body::Body;
@@ -34,8 +34,10 @@ pub(crate) async fn answer(
     let limit = context.http.load().gate.body;
     let kind = kind(request.headers());
     let key = key(request.headers())?;
+    let parent =
+        request.headers().get("traceparent").and_then(|value| TraceParent::parse(value.to_str().ok()?));
     let payload = payload(kind, read(request, &room, max, limit).await?)?;
-    let position = context.core.publish_http(&identity, room, event, payload, key).await?;
+    let position = context.core.publish_http(&identity, room, event, payload, key, parent).await?;
     let body = serde_json::json!({ "id": position.map(|position| position.to_string()) });
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::ACCEPTED;

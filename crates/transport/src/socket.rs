@@ -1,4 +1,4 @@
-//! The byte stream under a WebSocket, read and written from two places of one task.
+//! The byte stream that a connection is without HTTP, read and written from two places of one task.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -6,12 +6,23 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::limits::READ_BYTES;
+
+thread_local! {
+    /// Read into by all connections of a core, one at a time: an idle connection has no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// Lends the buffer that the connections of a core read into.
+pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(scratch))
+}
 
 /// A stream that was taken over from HTTP.
 pub(crate) enum Socket {
@@ -23,20 +34,22 @@ pub(crate) enum Socket {
     Stream(Box<RefCell<TokioIo<Upgraded>>>),
 }
 
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<Box<TlsStream<TcpStream>>> for Socket {
+    fn from(stream: Box<TlsStream<TcpStream>>) -> Self {
+        Self::Tls(RefCell::new(stream))
+    }
+}
+
 impl Socket {
-    /// Takes over, and gives what the peer has sent already.
-    pub(crate) fn take_over(upgraded: Upgraded) -> (Self, Bytes) {
-        // What was read early is copied, because it lies in a large block.
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::Tcp(parts.io.into_inner()), Bytes::copy_from_slice(&parts.read_buf)),
-            Err(upgraded) => upgraded,
-        };
-        match upgraded.downcast::<TokioIo<Box<TlsStream<TcpStream>>>>() {
-            Ok(parts) => {
-                (Self::Tls(RefCell::new(parts.io.into_inner())), Bytes::copy_from_slice(&parts.read_buf))
-            }
-            Err(upgraded) => (Self::Stream(Box::new(RefCell::new(TokioIo::new(upgraded)))), Bytes::new()),
-        }
+    /// One stream of an HTTP/2 connection.
+    pub(crate) fn of_stream(upgraded: Upgraded) -> Self {
+        Self::Stream(Box::new(RefCell::new(TokioIo::new(upgraded))))
     }
 
     /// Reads into `buffer`; 0 is the end.

@@ -1,15 +1,14 @@
 //! `GET /ws`: from the handshake to the last close frame.
 
 mod read;
-mod write;
 
 use std::pin::pin;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
+use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::FrameReader;
 use roomcast_protocol::{Close, WireForm};
 use roomcast_session::{Refusal, Session};
@@ -20,14 +19,21 @@ use crate::body::Body;
 use crate::connect::TurnedAway;
 use crate::connection::Context;
 use crate::credentials;
+use crate::downstream::Downstream;
 use crate::handshake;
 use crate::held::Held;
 use crate::limits::CLOSE_LIMIT;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::socket::Socket;
+use crate::writer::{write_last, write_queued};
 use read::{PeerEnd, drain, read_loop};
-use write::write_loop;
+
+/// A WebSocket whose handshake is accepted, and which waits for its connection.
+pub(crate) struct Conversation {
+    session: Session,
+    message_bytes_max: usize,
+}
 
 /// Accepts a WebSocket. Rooms in the URL are joined before the answer, so that a client that is
 /// connected is a member.
@@ -36,7 +42,8 @@ pub(crate) async fn open(
     context: &Rc<Context>,
 ) -> Result<Response<Body>, Problem> {
     let json = handshake::wants_json(&request)?;
-    let on_upgrade = hyper::upgrade::on(&mut request);
+    let over_http2 = request.method() == Method::CONNECT;
+    let on_upgrade = over_http2.then(|| hyper::upgrade::on(&mut request));
     let held = request.extensions_mut().remove::<Held>();
     let mut response = match handshake::accept(&mut request, json) {
         Ok(response) => response,
@@ -81,10 +88,11 @@ pub(crate) async fn open(
     if !session.outbox().is_closing() {
         session.greet(query.after.as_deref()).await?;
     }
-    context.tasks.spawn_local(async move {
-        converse(on_upgrade, session, message_bytes_max).await;
-        drop(held);
-    });
+    let conversation = Conversation { session, message_bytes_max };
+    let Some(on_upgrade) = on_upgrade else {
+        return Ok(response.map(|_| Body::WebSocket(Box::new(conversation))));
+    };
+    context.tasks.spawn_local(over_http2_stream(on_upgrade, conversation, held));
     Ok(response)
 }
 
@@ -98,44 +106,58 @@ async fn begin(
     Session::begin(&context.core, form, query.echo, &query.rooms, identity).await
 }
 
-async fn converse(on_upgrade: OnUpgrade, session: Session, message_bytes_max: usize) {
-    let (socket, early) = match on_upgrade.await {
-        Ok(upgraded) => Socket::take_over(upgraded),
-        Err(error) => return debug!(%error, "a client was gone before its handshake ended"),
-    };
-    let reader = FrameReader::new(message_bytes_max);
-    exchange(&socket, early, &session, reader).await;
+async fn over_http2_stream(on_upgrade: OnUpgrade, conversation: Conversation, held: Option<Held>) {
+    match on_upgrade.await {
+        Ok(upgraded) => {
+            let downstream = Downstream::new(Socket::of_stream(upgraded), Vec::new(), false);
+            conversation.run(&downstream, Vec::new()).await;
+        }
+        Err(error) => debug!(%error, "a client was gone before its handshake ended"),
+    }
+    drop(held);
 }
 
-/// Reads and writes until one side is through, then ends in order (RFC 6455, section 7.1): our
-/// close frame goes out, the peer's comes in, each within a limit.
-async fn exchange(socket: &Socket, early: Bytes, session: &Session, mut reader: FrameReader) {
-    let mut writing = pin!(write_loop(socket, session));
-    let peer_end = tokio::select! {
-        biased;
-        written = &mut writing => match written {
-            Ok(()) => None,
-            Err(_) => return,
-        },
-        end = read_loop(socket, early, session, &mut reader) => Some(end),
-    };
-    let peer_closed = match peer_end {
-        Some(PeerEnd::Gone) => return,
-        Some(end) => {
-            if !matches!(timeout(CLOSE_LIMIT, writing).await, Ok(Ok(()))) {
-                return;
-            }
-            matches!(end, PeerEnd::Closed)
-        }
-        None => false,
-    };
-    // Behind TLS this writes, and a peer that does not read would make it last.
-    if timeout(CLOSE_LIMIT, socket.shutdown()).await.is_err() {
-        return;
+impl Conversation {
+    /// Reads and writes until one side is through, then ends in order (RFC 6455, section 7.1): our
+    /// close frame goes out, the peer's comes in, each within a limit. `early` has come with the handshake.
+    pub(crate) async fn run(&self, downstream: &Downstream, mut early: Vec<u8>) {
+        let session = &self.session;
+        let mut reader = FrameReader::new(self.message_bytes_max);
+        let early = read::parse(&mut early, &mut reader);
+        let mut writing = pin!(write_queued(downstream, session.outbox()));
+        let (close, peer_end) = tokio::select! {
+            biased;
+            written = &mut writing => match written {
+                Ok(close) => (close, None),
+                Err(_) => return,
+            },
+            end = read_loop(downstream, early, session, &mut reader) => match end {
+                PeerEnd::Gone => return,
+                // Boxed, as everything that an idle connection does not need.
+                end => match Box::pin(timeout(CLOSE_LIMIT, writing)).await {
+                    Ok(Ok(close)) => (close, Some(end)),
+                    _ => return,
+                },
+            },
+        };
+        let peer_closed = peer_end == Some(PeerEnd::Closed);
+        Box::pin(self.end(downstream, &close, peer_closed, &mut reader)).await;
     }
-    if !peer_closed {
-        // Reading on keeps the kernel from answering late data with a reset, which would
-        // take our close frame away from the peer.
-        let _ = timeout(CLOSE_LIMIT, drain(socket, session, &mut reader)).await;
+
+    async fn end(&self, downstream: &Downstream, close: &Close, peer_closed: bool, reader: &mut FrameReader) {
+        let frame = if close.code == 1005 { ws_frame::close_without_code() } else { ws_frame::close(close) };
+        self.session.core().stats().closed(close.code);
+        if write_last(downstream, frame).await.is_err() {
+            return;
+        }
+        // Behind TLS this writes, and a peer that does not read would make it last.
+        if timeout(CLOSE_LIMIT, downstream.end()).await.is_err() {
+            return;
+        }
+        if !peer_closed {
+            // Reading on keeps the kernel from answering late data with a reset, which would
+            // take our close frame away from the peer.
+            let _ = timeout(CLOSE_LIMIT, drain(downstream, &self.session, reader)).await;
+        }
     }
 }

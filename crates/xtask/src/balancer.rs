@@ -5,7 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
+use rustix::process::Signal;
+
+use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder, wait_until};
 use crate::python;
 
 /// Which program balances.
@@ -53,7 +55,8 @@ impl Kind {
             _ => Command::new(program(self.name())),
         };
         match self {
-            Self::Haproxy => command.arg("-db").arg("-f").arg(config),
+            // A master that stays in front, and a worker, as in its container image: so it can be reloaded.
+            Self::Haproxy => command.args(["-W", "-db", "-f"]).arg(config),
             Self::Nginx => {
                 command.args(["-g", "daemon off; master_process off;", "-e", "stderr"]);
                 command.arg("-p").arg(folder).arg("-c").arg(config)
@@ -76,7 +79,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Balancer {
     // Ends before its folder does.
-    _daemon: Daemon,
+    daemon: Daemon,
     _folder: ScratchFolder,
     port: u16,
 }
@@ -100,7 +103,17 @@ impl Balancer {
         std::fs::write(&config, configuration)?;
         let mut daemon = Daemon::start(kind.name(), &mut kind.command(&config, &folder)?, &folder)?;
         daemon.wait_for_port(port)?;
-        Ok(Self { _daemon: daemon, _folder: folder, port })
+        Ok(Self { daemon, _folder: folder, port })
+    }
+
+    /// Has haproxy replace its worker by its own reload, and waits until the old one has ended: its streams are cut
+    /// when the configuration's `hard-stop-after` is over.
+    pub fn reload(&self) -> Result<()> {
+        let ended = || self.daemon.output().matches("exited with code").count();
+        let before = ended();
+        self.daemon.signal(Signal::USR2)?;
+        wait_until("the old worker has ended", || ended() > before);
+        Ok(())
     }
 
     /// The port that clients connect to.

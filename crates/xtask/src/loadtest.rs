@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         test_extension(&root)?;
         let mut selftest = Command::new(&k6);
         selftest.args(["run", "--quiet", "--no-usage-report", "loadtest/selftest.js"]);
+        selftest.env("K6_AUTO_EXTENSION_RESOLUTION", "false");
         succeed(selftest.current_dir(&root))?;
     }
     let scripts = if named.is_empty() { SCRIPTS.to_vec() } else { named };

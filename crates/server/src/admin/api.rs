@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, PAGE_MESSAGES_MAX};
+use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, NodeInfo, PAGE_MESSAGES_MAX};
 use roomcast_protocol::{
     ConnectionId, Control, EventName, NodeId, Payload, PayloadKind, Position, Publication, Room, reply,
 };
@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::response;
 use crate::cores::Errands;
+use crate::share::Share;
 
 /// Longest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -38,6 +39,7 @@ const OPENAPI: &str = include_str!("openapi.json");
 pub(crate) struct Api {
     pub(crate) node: NodeId,
     pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) share: Arc<Share>,
     pub(crate) errands: Errands,
     pub(crate) drain: Arc<Notify>,
     /// Empty: only this machine may ask.
@@ -108,8 +110,17 @@ impl Api {
 
     async fn nodes(&self) -> Answer {
         let nodes = self.broker.nodes().await.map_err(|error| unavailable(&error))?;
-        let row = |node: roomcast_broker::NodeInfo| json!({ "id": node.id.to_string(), "name": node.name, "self": node.id == self.node });
-        Ok(ok(&json!({ "nodes": nodes.into_iter().map(row).collect::<Vec<_>>() })))
+        let total = self.share.total();
+        let row = |node: NodeInfo| {
+            let connections = self.share.of(node.id);
+            let share = connections.filter(|_| total > 0).map(|own| own as f64 / total as f64);
+            json!({
+                "id": node.id.to_string(), "name": node.name, "self": node.id == self.node,
+                "connections": connections, "share": share,
+            })
+        };
+        let rows: Vec<_> = nodes.into_iter().map(row).collect();
+        Ok(ok(&json!({ "connections": total, "nodes": rows })))
     }
 
     async fn rooms(&self, prefix: &str) -> Answer {

@@ -155,13 +155,15 @@ pub(crate) fn keys(texts: &[String], environment: Lookup<'_>) -> Result<KeySet, 
 /// The URL of a JWK set.
 pub(crate) fn jwks_url(text: &str) -> Result<Uri, String> {
     let shape = || "must be a URL such as \"https://issuer.example/.well-known/jwks.json\"".to_owned();
-    let url: Uri = text.parse().map_err(|_| shape())?;
+    web_url(text).ok_or_else(shape)
+}
+
+/// A URL of HTTP with a host, and without a password.
+pub(crate) fn web_url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
     let has_scheme = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&url.scheme());
     let authority = url.authority().map_or("", |authority| authority.as_str());
-    if !has_scheme || authority.is_empty() || authority.contains('@') {
-        return Err(shape());
-    }
-    Ok(url)
+    (has_scheme && !authority.is_empty() && !authority.contains('@')).then_some(url)
 }
 
 /// The certificates of a PEM file; none for an empty path.

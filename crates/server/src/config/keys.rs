@@ -1,7 +1,10 @@
 //! Everything that can be set. One table: the reader, the check, the environment overlay and
 //! `roomcast config default` all come from it.
 
+mod namespace;
+
 use super::value::Kind;
+pub(crate) use namespace::NAMESPACE_KEYS;
 
 /// One setting.
 #[derive(Debug)]
@@ -50,6 +53,18 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Duration { min_ms: 1_000, max_ms: 3_600_000 },
         "\"30s\"",
         "How often peers are pinged; one that is silent for two intervals is closed.\nRead at start only.",
+    ),
+    key(
+        "server.max_connection_age",
+        Kind::Duration { min_ms: 0, max_ms: 365 * 24 * 3_600_000 },
+        "\"0s\"",
+        "How old a connection may get before its client is asked to connect anew, as in a drain, so that clients\nspread over nodes that have come since. Looked at once a heartbeat. 0s: any age.",
+    ),
+    key(
+        "server.max_connection_age_jitter",
+        Kind::Number { min: 0, max: 100 },
+        "20",
+        "How much of that age, in percent, chance takes away at most: who came together does not leave together.",
     ),
     key(
         "server.trusted_proxies",
@@ -289,6 +304,24 @@ pub(crate) const KEYS: &[Key] = &[
         "After SIGTERM clients are asked to leave, evenly over this time.\nRead at start only.",
     ),
     key(
+        "tracing.endpoint",
+        Kind::Text,
+        "\"\"",
+        "Where traces of publications go: the URL of an OpenTelemetry collector, such as\n\"http://127.0.0.1:4318/v1/traces\" (OTLP over HTTP, protobuf). Empty: nothing is traced. Read at start only.",
+    ),
+    key(
+        "tracing.service",
+        Kind::Text,
+        "\"roomcast\"",
+        "What this service is called in traces. Read at start only.",
+    ),
+    key(
+        "tracing.one_in",
+        Kind::Number { min: 0, max: 1_000_000_000 },
+        "1000",
+        "One publication in so many is traced. 0: only those that come by HTTP with a sampled traceparent, which are\ntraced in any case. Read at start only.",
+    ),
+    key(
         "log.level",
         Kind::Text,
         "\"info\"",
@@ -300,63 +333,11 @@ pub(crate) const KEYS: &[Key] = &[
         "\"text\"",
         "How log lines look, on standard error. Read at start only.",
     ),
-];
-
-/// The options of one namespace, `[namespaces.NAME]`.
-pub(crate) const NAMESPACE_KEYS: &[Key] = &[
     key(
-        "max_message_bytes",
-        Kind::Size { min: 1, max: 32 << 20 },
-        "\"64KiB\"",
-        "Longest message that a client may publish.",
-    ),
-    key(
-        "publish",
-        Kind::Choice(&["token", "anyone", "server"]),
-        "\"token\"",
-        "Who may publish: whose token grants it (everyone, while no keys are configured), every client,\nor backend services through Redis only.",
-    ),
-    key(
-        "subscribe",
-        Kind::Choice(&["token", "anyone"]),
-        "\"token\"",
-        "Who may subscribe: whose token grants it (everyone, while no keys are configured), or every client.",
-    ),
-    key(
-        "echo",
-        Kind::Choice(&["auto", "always", "never"]),
-        "\"auto\"",
-        "Whether senders get their own messages where they do not ask.\nauto: not in raw mode, yes in JSON mode.",
-    ),
-    key(
-        "history",
+        "log.lines_per_second",
         Kind::Number { min: 0, max: 1_000_000 },
-        "0",
-        "How many messages a room keeps, for clients that come back. 0: none.",
-    ),
-    key(
-        "history_ttl",
-        Kind::Duration { min_ms: 1_000, max_ms: 365 * 24 * 3_600_000 },
-        "\"1h\"",
-        "How long it keeps them after the last one.",
-    ),
-    key(
-        "presence",
-        Kind::Flag,
-        "false",
-        "Whether clients may know who is in a room, who comes and who goes.",
-    ),
-    key(
-        "overflow",
-        Kind::Choice(&["disconnect", "drop_oldest", "latest"]),
-        "\"disconnect\"",
-        "What becomes of messages when limits.outbox_bytes wait for a client already. It is closed\nwith 4408; or the oldest that wait are dropped; or, latest: a client that is behind has\nonly the newest waiting. Clients are told how many they miss, but for raw mode.",
-    ),
-    key(
-        "rate",
-        Kind::Number { min: 0, max: 1_000_000 },
-        "0",
-        "Messages that one WebSocket may publish to these rooms each second, within limits.messages_per_second.\n0: as many as that allows.",
+        "20",
+        "Lines that one place in the code writes in a second. How many were left out is said. 0: any number.\nRead at start only.",
     ),
 ];
 

@@ -10,8 +10,10 @@ use roomcast_broker_redis::RedisConfig;
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
-use roomcast_session::{Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
+use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
 use roomcast_transport::{HttpSettings, TlsFiles};
+
+use crate::otlp::TracingConfig;
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
 use super::keys::{DEFAULT_NAMESPACE, KEYS, NAMESPACE_KEYS};
@@ -41,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) drain_window: Duration,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+    /// Of one place in the code; 0: any number.
+    pub(crate) log_lines_per_second: u64,
+    /// `None`: nothing is traced.
+    pub(crate) tracing: Option<TracingConfig>,
     pub(crate) auth: AuthConfig,
     pub(crate) session: Settings,
     pub(crate) http: HttpSettings,
@@ -89,6 +95,7 @@ impl Reader {
             self.errors.push((place("broker.prefix"), message.to_owned()));
         }
         let auth = self.auth(raw, environment);
+        let tracing = self.tracing(raw);
         let config = Config {
             auth,
             listen: self.address("server.listen"),
@@ -100,11 +107,14 @@ impl Reader {
             connections_max: self.number("limits.connections"),
             redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
+            tracing,
+            log_lines_per_second: self.number("log.lines_per_second") as u64,
             log_level: self.text("log.level"),
             log_format: if self.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
             session: Settings {
                 node: self.text("node.name"),
                 heartbeat: self.duration("server.heartbeat"),
+                max_age: self.max_age(),
                 sse_retry: self.duration("sse.retry"),
                 first_message: self.duration("limits.first_message"),
                 outbox_bytes: self.number("limits.outbox_bytes"),
@@ -201,6 +211,28 @@ impl Reader {
             access: Access { rules, keys: Arc::new(keys), source },
             jwks: url.map(|url| JwksConfig { url, refresh, authorities }),
         }
+    }
+
+    /// None where nothing is to be traced.
+    fn tracing(&mut self, raw: &Raw) -> Option<TracingConfig> {
+        let text = self.text("tracing.endpoint");
+        if text.is_empty() {
+            return None;
+        }
+        let Some(endpoint) = auth::web_url(&text) else {
+            let message = "tracing.endpoint must be a URL such as \"http://127.0.0.1:4318/v1/traces\"";
+            self.errors.push((raw.place("tracing.endpoint"), message.to_owned()));
+            return None;
+        };
+        let one_in = self.number("tracing.one_in") as u64;
+        Some(TracingConfig { endpoint, service: self.text("tracing.service"), one_in })
+    }
+
+    /// None where connections may get as old as they like.
+    fn max_age(&self) -> Option<MaxAge> {
+        let limit = self.duration("server.max_connection_age");
+        let jitter_percent = self.number("server.max_connection_age_jitter") as u32;
+        (!limit.is_zero()).then_some(MaxAge { limit, jitter_percent })
     }
 
     /// Whether something was set that is not empty.

@@ -67,6 +67,17 @@ impl Chaos {
         std::array::from_fn(|node| self.nodes[node].port())
     }
 
+    /// Public and admin ports of the nodes.
+    pub(crate) fn addresses(&self) -> Vec<(u16, u16)> {
+        self.nodes.iter().map(|node| (node.port(), node.admin_port())).collect()
+    }
+
+    /// Redis ends, comes back with what it had, and every node has found it.
+    pub(crate) fn restart_redis(&mut self) {
+        self.redis.restart().unwrap();
+        self.nodes.iter().for_each(Node::wait_until_ready);
+    }
+
     /// Every fault, in any order, and clients cut more often, also while something else is broken.
     pub(crate) fn rage(&mut self, scene: &Scene) {
         let mut faults = [TWICE, TWICE].concat();

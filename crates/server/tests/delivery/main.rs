@@ -16,6 +16,7 @@ use std::time::Duration;
 use chaos::{Chaos, Fault};
 use clients::Kind;
 use scene::Scene;
+use xtask::balancer;
 
 /// A crash of Redis then loses nothing that it has answered.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -47,6 +48,38 @@ fn nothing_is_lost_doubled_or_swapped() {
     assert!(report.deliveries >= 100_000, "{report}");
     assert_eq!((report.faults.len(), report.told), (0, 0), "seed {seed}: {report}");
     assert!(report.resumed > 100, "{report}");
+}
+
+/// Redis, the load balancer and all nodes, each as its operator restarts it, with clients that know the balancer only.
+#[test]
+fn everything_may_be_restarted_one_after_another() {
+    let seed = chaos::seed();
+    let mut chaos = Chaos::new(&DURABLE, seed);
+    let port = xtask::free_port();
+    let deployed = balancer::configuration(balancer::Kind::Haproxy, port, &chaos.addresses()).unwrap();
+    // What is left of an old worker's streams is cut sooner, only so that the test ends sooner.
+    let configuration = deployed.replace("hard-stop-after 30s", "hard-stop-after 1s");
+    assert_ne!(configuration, deployed);
+    let balancer = balancer::Balancer::start_with(balancer::Kind::Haproxy, port, &configuration).unwrap();
+    let scene = Scene::new([port; chaos::NODES], &["a", "b"]);
+    for kind in [Kind::Sse, Kind::Json, Kind::Poll] {
+        (0..3).for_each(|_| scene.add_client(kind, &["a"]));
+        (0..3).for_each(|_| scene.add_client(kind, &["a", "b"]));
+    }
+    scene.wait_until_all_began();
+    scene.publish_while(2, Duration::from_millis(15), 400, || {
+        scene.wait_until_everyone_hears();
+        chaos.restart_redis();
+        scene.wait_until_everyone_hears();
+        balancer.reload().unwrap();
+        scene.wait_until_everyone_hears();
+        chaos.inject(Fault::RollingRestart, &scene);
+        scene.wait_until_everyone_hears();
+    });
+    let report = scene.report();
+    println!("seed {seed}: {report}");
+    assert_eq!((report.faults.len(), report.told), (0, 0), "seed {seed}: {report}");
+    assert!(report.resumed > 36, "everyone came back more than once: {report}");
 }
 
 #[test]

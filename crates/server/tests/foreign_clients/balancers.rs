@@ -18,7 +18,7 @@ use crate::sockets::Sockets;
 
 /// Those that speak HTTP/2 with clients also without TLS. nginx of this age does so only on a port of its own.
 const HTTP2_IN_FRONT: [Kind; 3] = [Kind::Haproxy, Kind::Envoy, Kind::Caddy];
-/// Those that know the extended CONNECT (RFC 8441). nginx does not; Caddy does from 2.10 on.
+/// Those that know the extended CONNECT (RFC 8441). nginx does not, nor does Caddy 2.6.
 const WEBSOCKETS_OVER_HTTP2: [Kind; 2] = [Kind::Haproxy, Kind::Envoy];
 /// Connections that are held at once.
 const HELD: usize = 1000;

@@ -1,11 +1,9 @@
 //! From the socket to the session.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use bytes::Bytes;
 use roomcast_protocol::Close;
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::{FrameReader, Incoming, ReadError};
@@ -13,13 +11,9 @@ use roomcast_session::{Entry, Session};
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 
-use crate::limits::{LATE_BYTES_MAX, READ_BYTES};
-use crate::socket::Socket;
-
-thread_local! {
-    /// Read into by all connections of a core, one at a time: an idle connection has no buffer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
+use crate::downstream::Downstream;
+use crate::limits::LATE_BYTES_MAX;
+use crate::socket::with_scratch;
 
 /// How the peer's side of the conversation ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +27,8 @@ pub(super) enum PeerEnd {
 }
 
 /// What one read gave.
-struct Read {
+#[derive(Default)]
+pub(super) struct Read {
     frames: Vec<Incoming>,
     /// What came after them could not be taken.
     error: Option<ReadError>,
@@ -44,42 +39,60 @@ struct Read {
 
 /// Passes on what the peer sends until its side ends.
 pub(super) async fn read_loop(
-    socket: &Socket,
-    early: Bytes,
+    downstream: &Downstream,
+    early: Read,
     session: &Session,
     reader: &mut FrameReader,
 ) -> PeerEnd {
-    let mut read = parse(&mut early.to_vec(), reader);
+    // What needs more than a moment is boxed: a connection that has nothing to say takes little memory.
+    if let Some(end) = Box::pin(take_all(early, session, reader.take_frames())).await {
+        return end;
+    }
     loop {
-        for frame in read.frames {
-            if let Some(end) = take(frame, session).await {
-                return end;
-            }
-            // One that sends much at once lets the others of its core have their turn.
-            consume_budget().await;
-        }
-        if let Some(ReadError { code, reason }) = read.error {
-            session.outbox().close(Close::new(code, reason));
-            return PeerEnd::Refused;
-        }
-        if read.end {
-            return PeerEnd::Gone;
-        }
-        session.pace(reader.take_frames()).await;
-        read = match next(socket, reader).await {
-            Ok(read) => read,
-            Err(_) => return PeerEnd::Gone,
-        };
+        let Ok(read) = next(downstream, reader).await else { return PeerEnd::Gone };
         session.seen();
+        let frames = reader.take_frames();
+        if read.is_only_a_sign_of_life() && session.keeps_pace(frames) {
+            continue;
+        }
+        if let Some(end) = Box::pin(take_all(read, session, frames)).await {
+            return end;
+        }
+    }
+}
+
+/// Carries out what came with so many frames, and waits where they came too fast.
+async fn take_all(read: Read, session: &Session, frames: u32) -> Option<PeerEnd> {
+    for frame in read.frames {
+        if let Some(end) = take(frame, session).await {
+            return Some(end);
+        }
+        // One that sends much at once lets the others of its core have their turn.
+        consume_budget().await;
+    }
+    if let Some(ReadError { code, reason }) = read.error {
+        session.outbox().close(Close::new(code, reason));
+        return Some(PeerEnd::Refused);
+    }
+    if read.end {
+        return Some(PeerEnd::Gone);
+    }
+    session.pace(frames).await;
+    None
+}
+
+impl Read {
+    fn is_only_a_sign_of_life(&self) -> bool {
+        !self.end && self.error.is_none() && self.frames.iter().all(|frame| matches!(frame, Incoming::Pong))
     }
 }
 
 /// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
 /// [`LATE_BYTES_MAX`]. One that goes on too fast has no intention to close.
-pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut FrameReader) {
+pub(super) async fn drain(downstream: &Downstream, session: &Session, reader: &mut FrameReader) {
     let mut left = reader.message_bytes_max() + LATE_BYTES_MAX;
     while left > 0 {
-        match next(socket, reader).await {
+        match next(downstream, reader).await {
             Ok(Read { frames, end: false, len, .. })
                 if !frames.iter().any(|frame| matches!(frame, Incoming::Close(_))) =>
             {
@@ -94,12 +107,10 @@ pub(super) async fn drain(socket: &Socket, session: &Session, reader: &mut Frame
     }
 }
 
-async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
+async fn next(downstream: &Downstream, reader: &mut FrameReader) -> io::Result<Read> {
     poll_fn(|context| {
-        SCRATCH.with_borrow_mut(|scratch| match socket.poll_read(context, scratch) {
-            Poll::Ready(Ok(0)) => {
-                Poll::Ready(Ok(Read { frames: Vec::new(), error: None, end: true, len: 0 }))
-            }
+        with_scratch(|scratch| match downstream.poll_read(context, scratch) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read { end: true, ..Read::default() })),
             Poll::Ready(Ok(len)) => Poll::Ready(Ok(parse(&mut scratch[..len], reader))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
@@ -108,7 +119,7 @@ async fn next(socket: &Socket, reader: &mut FrameReader) -> io::Result<Read> {
     .await
 }
 
-fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
+pub(super) fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
     let mut read = Read { frames: Vec::new(), error: None, end: false, len: bytes.len() };
     loop {
         match reader.read(&mut bytes) {

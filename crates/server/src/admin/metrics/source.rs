@@ -16,6 +16,9 @@ use tokio::sync::mpsc::WeakSender;
 
 use super::reading::{Distribution, Reading, Sample, one};
 use crate::health::Health;
+use crate::log::LineLimit;
+use crate::otlp::SpanCounts;
+use crate::share::Share;
 
 /// Everything that is asked.
 pub(crate) struct Source {
@@ -25,6 +28,9 @@ pub(crate) struct Source {
     pub(crate) gate: Arc<Gate>,
     pub(crate) admin_tls: Option<Arc<Tls>>,
     pub(crate) health: Arc<Health>,
+    pub(crate) share: Arc<Share>,
+    pub(crate) spans: Arc<SpanCounts>,
+    pub(crate) lines: Arc<LineLimit>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) users: Arc<UserConnections>,
     /// One for each core.
@@ -148,7 +154,7 @@ impl Source {
     }
 }
 
-fn named<const N: usize>(values: [(&'static str, u64); N]) -> Reading {
+pub(super) fn named<const N: usize>(values: [(&'static str, u64); N]) -> Reading {
     Reading::Samples(values.map(|(name, value)| (vec![name.into()], value as f64)).into())
 }
 

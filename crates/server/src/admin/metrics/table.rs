@@ -10,7 +10,7 @@ use roomcast_protocol::ErrorCode;
 use roomcast_transport::Refused;
 
 use super::reading::{Reading, by, by_number, by_two, one, per_place};
-use super::source::Source;
+use super::source::{Source, named};
 
 /// One metric.
 pub(super) struct Metric {
@@ -152,6 +152,13 @@ pub(super) const METRICS: &[Metric] = &[
     histogram("roomcast_broker_latency_seconds", "the way of a message through the broker and back to a core of the same node: one probe a second",
         |s| s.histogram(|shard| &shard.probe_latency)),
 
+    gauge("roomcast_cluster_nodes", &[], "nodes that this one knows of, itself among them; it hears of the others every five seconds",
+        |s| one(s.share.nodes() as f64)),
+    gauge("roomcast_cluster_connections", &[], "open conversations of all these nodes",
+        |s| one(s.share.total() as f64)),
+    gauge("roomcast_connections_share", &[], "this node's part of them, from 0 to 1",
+        |s| one(s.share.share())),
+
     // How busy it is.
     gauge("roomcast_queue_length", &["queue"], "entries that wait: `broker_events` for the router, `core_inbox` for the fullest core, `broker_commands` for an answer of Redis",
         |s| by(s.queues(), |queue| queue.name, |queue| queue.length as u64)),
@@ -173,6 +180,10 @@ pub(super) const METRICS: &[Metric] = &[
         |s| one(f64::from(u8::from(s.health.is_configured())))),
     counter("roomcast_keys_refresh_failures_total", &[], "fetches of `auth.jwks_url` that have failed",
         |s| one(s.authenticator.refresh().failures() as f64)),
+    counter("roomcast_log_lines_suppressed_total", &[], "lines that were left out of the log for `log.lines_per_second`",
+        |s| one(s.lines.left_out() as f64)),
+    counter("roomcast_trace_spans_total", &["result"], "spans of traced publications: `sent` to the collector, `failed`, or `dropped` because too many waited",
+        |s| named(s.spans.get())),
     gauge("roomcast_certificate_expiry_seconds", &["listener"], "when the first certificate of a listener (`public`, `admin`) expires, in seconds since 1970; 0 without TLS",
         Source::certificates),
     gauge("roomcast_build_info", &["version"], "always 1",
