@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder, wait_until};
+use crate::python;
 
 /// Which program balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,62 @@ pub enum Kind {
     Haproxy,
     /// `deploy/nginx/nginx.conf`
     Nginx,
+    /// `deploy/envoy/envoy.yaml`
+    Envoy,
+    /// `deploy/caddy/Caddyfile`
+    Caddy,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Haproxy, Self::Nginx, Self::Envoy, Self::Caddy];
+
+    /// The program's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Haproxy => "haproxy",
+            Self::Nginx => "nginx",
+            Self::Envoy => "envoy",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// Its configuration, below the project's root.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Haproxy => "deploy/haproxy/haproxy.cfg",
+            Self::Nginx => "deploy/nginx/nginx.conf",
+            Self::Envoy => "deploy/envoy/envoy.yaml",
+            Self::Caddy => "deploy/caddy/Caddyfile",
+        }
+    }
+
+    /// The program, told to run in the foreground with this configuration.
+    fn command(self, config: &Path, folder: &Path) -> Result<Command> {
+        let mut command = match self {
+            // Published as a Python package, whose program becomes Envoy (execve).
+            Self::Envoy => python::tools()?.program("envoy"),
+            _ => Command::new(program(self.name())),
+        };
+        match self {
+            // A master that stays in front, and a worker, as in its container image: so it can be reloaded.
+            Self::Haproxy => command.args(["-W", "-db", "-f"]).arg(config),
+            Self::Nginx => {
+                command.args(["-g", "daemon off; master_process off;", "-e", "stderr"]);
+                command.arg("-p").arg(folder).arg("-c").arg(config)
+            }
+            Self::Envoy => {
+                command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"]);
+                command.arg("-c").arg(config)
+            }
+            Self::Caddy => {
+                // Its own state, which is none of the user's.
+                command.env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder).env("HOME", folder);
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config)
+            }
+        };
+        Ok(command)
+    }
 }
 
 /// A running load balancer.
@@ -41,32 +98,10 @@ impl Balancer {
     /// Starts a balancer with a configuration of one's own, which listens on this port.
     pub fn start_with(kind: Kind, port: u16, configuration: &str) -> Result<Self> {
         let folder = scratch_folder("balancer")?;
-        let name = match kind {
-            Kind::Haproxy => "haproxy",
-            Kind::Nginx => "nginx",
-        };
-        let config = folder.join(name);
+        // Envoy tells the format by the extension.
+        let config = folder.join(Path::new(kind.file()).file_name().unwrap_or_default());
         std::fs::write(&config, configuration)?;
-        let mut command = match kind {
-            Kind::Haproxy => {
-                let mut command = Command::new(program("haproxy"));
-                // A master that stays in front, and a worker, as in its container image: so it can be reloaded.
-                command.args(["-W", "-db", "-f"]).arg(&config);
-                command
-            }
-            Kind::Nginx => {
-                let mut command = Command::new(program("nginx"));
-                command
-                    .args(["-g", "daemon off; master_process off;"])
-                    .arg("-p")
-                    .arg(&*folder)
-                    .arg("-c")
-                    .arg(&config);
-                command.args(["-e", "stderr"]);
-                command
-            }
-        };
-        let mut daemon = Daemon::start(name, &mut command, &folder)?;
+        let mut daemon = Daemon::start(kind.name(), &mut kind.command(&config, &folder)?, &folder)?;
         daemon.wait_for_port(port)?;
         Ok(Self { daemon, _folder: folder, port })
     }
@@ -87,12 +122,9 @@ impl Balancer {
     }
 }
 
-/// The configuration of the folder `deploy/`, for nodes of this machine.
+/// The configuration of `deploy/` for a balancer on this machine.
 pub fn configuration(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<String> {
-    let file = match kind {
-        Kind::Haproxy => "deploy/haproxy/haproxy.cfg",
-        Kind::Nginx => "deploy/nginx/nginx.conf",
-    };
+    let file = kind.file();
     let text =
         std::fs::read_to_string(project_root().join(file)).with_context(|| format!("cannot read {file}"))?;
     for_this_machine(&text, port, nodes)
@@ -103,17 +135,27 @@ pub fn configuration(kind: Kind, port: u16, nodes: &[(u16, u16)]) -> Result<Stri
 fn for_this_machine(text: &str, port: u16, nodes: &[(u16, u16)]) -> Result<String> {
     let mut out = text
         .replace("*:8000", &format!("127.0.0.1:{port}"))
-        .replace("listen 8000", &format!("listen 127.0.0.1:{port}"));
+        .replace("listen 8000", &format!("listen 127.0.0.1:{port}"))
+        .replace("\n:8000 {", &format!("\nhttp://:{port} {{\n\tbind 127.0.0.1"))
+        .replace("address: 0.0.0.0, port_value: 8000", &format!("address: 127.0.0.1, port_value: {port}"));
     for (i, (public, admin)) in nodes.iter().enumerate() {
         let name = format!("gateway{}", i + 1);
-        if !out.contains(&format!("{name}:8080")) {
+        if ![format!("{name}:8080"), format!("{name}, port_value: 8080")]
+            .iter()
+            .any(|node| out.contains(node))
+        {
             bail!("the configuration has no {name}; it is for three nodes");
         }
-        out = out.replace(&format!("{name}:8080"), &format!("127.0.0.1:{public}"));
-        out = out.replace(&format!("{name} port 9090"), &format!("127.0.0.1 port {admin}"));
-        out = out.replace(&format!("check port 9090 # {name}"), &format!("check port {admin}"));
+        for (from, to) in [
+            (format!("{name}:8080"), format!("127.0.0.1:{public}")),
+            (format!("{name}, port_value: 8080"), format!("127.0.0.1, port_value: {public}")),
+            (format!("check port 9090 # {name}"), format!("check port {admin}")),
+            (format!("{{ port_value: 9090 }} # {name}"), format!("{{ port_value: {admin} }}")),
+        ] {
+            out = out.replace(&from, &to);
+        }
     }
-    // Names that only the containers' DNS knows.
+    // Where processes on one machine cannot have what containers have.
     Ok(out.lines().filter(|line| !line.contains("containers only")).collect::<Vec<_>>().join("\n") + "\n")
 }
 

@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{deny, fuzz, test};
+use crate::{compose, deny, fuzz, helm, install, test};
 
-/// Formatting, lints, documentation and dependencies first, because they fail fast; then the tests.
+/// Formatting, lints, documentation, dependencies, the chart and the compose file first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
     let clippy = ["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
     succeed(cargo(&["fmt", "--all", "--check"]))?;
@@ -19,6 +19,9 @@ pub(crate) fn run() -> Result<()> {
     doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
     succeed(doc)?;
     deny::run_if_installed()?;
+    install::programs()?;
+    helm::run()?;
+    compose::run()?;
     test::run(&[])
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -18,6 +18,11 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("python3", "python3-venv"),
     ("chromium", "chromium"),
     ("openssl", "openssl"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+    ("shellcheck", "shellcheck"),
+    ("caddy", "caddy"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// Installs what is missing.
@@ -27,10 +32,11 @@ pub(crate) fn programs() -> Result<()> {
         return Ok(());
     }
     let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
-    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
     if !may_install() {
         bail!(
-            "the tests need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
+            "the checks need {}; install them, on Debian or Ubuntu with: sudo apt-get install {}",
             names.join(", "),
             packages.join(" ")
         );

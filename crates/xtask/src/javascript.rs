@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::balancer::project_root;
-use crate::foreign::{install_npm, output};
+use crate::foreign::install_npm;
+use crate::python::output;
 
 /// Where the package is, below the project's root.
 const FOLDER: &str = "clients/javascript";

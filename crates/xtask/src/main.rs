@@ -3,10 +3,14 @@
 mod autobahn;
 mod ci;
 mod cluster;
+mod compose;
 mod deny;
 mod fuzz;
+mod helm;
 mod install;
+mod loadtest;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -16,11 +20,18 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, dependencies, then test
+  ci        formatting, lints, documentation, dependencies, the chart and the compose file (need Go), then test
   autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
-  cluster   run Redis, three nodes and haproxy on this machine, until Ctrl-C
+  cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
+            machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
+  compose   check docker-compose.yml by compose-go; needs Go
+  helm      check the chart: lint, refusals, unit tests, renders for several versions of Kubernetes; needs Go
+            --write: render deploy/kubernetes from it
+  loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
+            named, each against a cluster of its own; --record keeps their summaries in docs/loadtest; needs Go
+  tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
 
@@ -30,9 +41,14 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["helm"] => helm::run(),
+        ["helm", "--write"] => helm::write(),
+        ["loadtest", ref scripts @ ..] => loadtest::run(scripts),
+        ["tools", ref names @ ..] => tools::run(names),
+        ["compose"] => compose::run(),
         ["deny"] => deny::run(),
         ["autobahn"] => autobahn::run(),
-        ["cluster"] => cluster::run(),
+        ["cluster", ref rest @ ..] => cluster::run(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -39,13 +39,25 @@ impl Node {
         admin_port: u16,
         arguments: &[&str],
     ) -> Result<Self> {
+        Self::start_in(&[], binary, port, admin_port, arguments)
+    }
+
+    /// The same with environment variables.
+    pub fn start_in(
+        environment: &[(&str, &str)],
+        binary: impl AsRef<Path>,
+        port: u16,
+        admin_port: u16,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let folder = scratch_folder("node")?;
         let mut command = Command::new(binary.as_ref());
         command
             .current_dir(&*folder)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")])
-            .args(arguments);
+            .args(arguments)
+            .envs(environment.iter().copied());
         let mut daemon = Daemon::start("roomcast", &mut command, &folder)?;
         daemon.wait_for_port(port)?;
         daemon.wait_for_port(admin_port)?;
@@ -85,6 +97,11 @@ impl Node {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.daemon.signal(signal)
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.daemon.ended()
     }
 
     /// Waits for it to end.

@@ -68,6 +68,11 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).context("cannot send a signal")
     }
 
+    /// How the program has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Waits for the program to end, up to `limit`.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let begin = Instant::now();

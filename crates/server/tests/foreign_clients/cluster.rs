@@ -9,7 +9,7 @@ use crate::program::run_to_end;
 const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 
 /// The load balancers that every claim has to hold behind.
-pub(crate) const BALANCERS: [Kind; 2] = [Kind::Haproxy, Kind::Nginx];
+pub(crate) const BALANCERS: [Kind; 4] = Kind::ALL;
 
 pub(crate) const NODES: usize = 3;
 

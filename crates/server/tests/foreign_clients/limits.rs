@@ -1,7 +1,6 @@
 //! The shortest and the longest payload, and the answer to one byte more.
 
 use serde_json::{Value, json};
-use xtask::Kind;
 
 use crate::cluster::{BALANCERS, Cluster};
 use crate::content::Content;
@@ -52,7 +51,7 @@ fn each_balancer(room: &str, test: impl Fn(u16, &str, &mut Readers)) {
     let cluster = Cluster::start();
     for kind in BALANCERS {
         let balancer = cluster.balancer(kind);
-        let room = format!("{room}-{}", if kind == Kind::Nginx { "nginx" } else { "haproxy" });
+        let room = format!("{room}-{}", kind.name());
         let mut readers = Readers::join(balancer.port(), &room);
         test(balancer.port(), &room, &mut readers);
         readers.finish();

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod balancers;
 mod cluster;
 mod compression;
 mod content;

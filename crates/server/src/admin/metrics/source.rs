@@ -77,12 +77,14 @@ impl Source {
     }
 
     pub(super) fn deflate(&self) -> Reading {
+        let sides = ["sent", "received"];
         by_two(
-            ["sent", "received"],
-            ["plain", "compressed"],
-            (|name| name, |name| name),
-            |direction, size| {
-                self.add(|shard| match (direction, size) {
+            &sides,
+            &["plain", "compressed"],
+            |name| name,
+            |name| name,
+            |side, size| {
+                self.add(|shard| match (side, size) {
                     ("sent", "plain") => shard.deflated_from_bytes.get(),
                     ("sent", _) => shard.deflated_bytes.get(),
                     (_, "plain") => shard.inflated_bytes.get(),
