@@ -192,7 +192,9 @@ async fn inspection() {
     let report = inspect(&config(&redis.url())).await.unwrap();
     assert!(report.major_version().unwrap() >= 7, "{report:?}");
     assert_eq!((&*report.mode, &*report.role), ("standalone", "master"));
-    assert_eq!(report.functions, Some(Ok(())));
+    assert_eq!(report.functions, Some(Ok(Vec::new())), "no node has loaded any");
+    assert_eq!(report.libraries.len(), 4, "{:?}", report.libraries);
+    assert!(report.clock_skew.unwrap() < Duration::from_secs(1), "the same machine's clock");
     assert!(report.maxclients.unwrap() > 0);
 
     let nowhere = inspect(&config("redis://127.0.0.1:1")).await.unwrap_err();

@@ -13,6 +13,8 @@
 //!   history that begins anew, for whatever reason, begins a new epoch: no id is ever used twice.
 //! * **Idempotent.** A publication with a key that the room has seen within [`KEY_REMEMBERED`] answers
 //!   the position of the first and is not published again.
+//! * **Traced.** The trace of a publication comes back with it, at least where it has no event name or no user: it is for
+//!   those who look into the cluster, and no promise to clients.
 //! * **Verbatim.** Payloads come back byte by byte as they were published.
 //!
 //! # Subscriptions are a wish, confirmed by an event

@@ -182,22 +182,24 @@ fn a_way_in_that_passes_everything_on() {
 #[test]
 fn a_proxy_that_holds_back_and_one_that_does_not_upgrade() {
     let node = Node::start(BINARY, &[]).unwrap();
-    let all = bad_proxy(node.port(), Fault::Buffers(64 * 1024));
-    let (report, code) = visit(all, &[]);
-    assert_eq!((state(&report, "public.sse"), code), ("fail".to_owned(), 1), "{report}");
-    assert!(report.to_string().contains("proxy_buffering off"), "{report}");
-
-    // The first event makes its way out, what follows does not.
-    let some = bad_proxy(node.port(), Fault::Buffers(300));
-    let (report, code) = visit(some, &["--set", "server.heartbeat=1s"]);
-    assert_eq!((state(&report, "public.sse"), code), ("fail".to_owned(), 1), "{report}");
-
-    let plain = bad_proxy(node.port(), Fault::NoUpgrade);
-    let (report, code) = visit(plain, &[]);
+    let ways = [
+        bad_proxy(node.port(), Fault::Buffers(64 * 1024)),
+        // The first event makes its way out, what follows does not.
+        bad_proxy(node.port(), Fault::Buffers(300)),
+        bad_proxy(node.port(), Fault::NoUpgrade),
+        free_port(),
+    ];
+    // Side by side: each waits for what does not come.
+    let visits = ways.map(|port| std::thread::spawn(move || visit(port, &["--set", "server.heartbeat=1s"])));
+    let [all, some, no_upgrade, nobody] = visits.map(|visit| visit.join().unwrap());
+    for (report, code) in [&all, &some, &nobody] {
+        assert_eq!((state(report, "public.sse"), *code), ("fail".to_owned(), 1), "{report}");
+    }
+    assert!(all.0.to_string().contains("proxy_buffering off"), "{}", all.0);
+    assert!(some.0.to_string().contains("a published message has not come"), "{}", some.0);
+    let (report, code) = no_upgrade;
     assert_eq!(state(&report, "public.sse"), "ok", "{report}");
     assert_eq!((state(&report, "public.websocket"), code), ("fail".to_owned(), 1), "{report}");
-    let (report, code) = visit(free_port(), &[]);
-    assert_eq!((state(&report, "public.sse"), code), ("fail".to_owned(), 1), "{report}");
 }
 
 #[test]

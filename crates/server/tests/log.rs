@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::Value;
 use xtask::{Node, wait_until};
@@ -43,24 +44,28 @@ fn left_out(lines: &[Value]) -> u64 {
 
 #[test]
 fn repeated_lines_are_limited_and_what_is_left_out_is_said() {
+    let begin = Instant::now();
     let node = flooded("5");
+    // Whoever looked whether the node listens may have ended early, too.
     wait_until("everything is said or counted", || {
         let lines = lines(&node);
-        ended_early(&lines) as u64 + left_out(&lines) == FLOOD as u64
+        ended_early(&lines) as u64 + left_out(&lines) >= FLOOD as u64
     });
     let lines = lines(&node);
+    let most = 5 * (begin.elapsed().as_secs() + 2);
+    assert!(ended_early(&lines) as u64 <= most, "{} lines of {most}", ended_early(&lines));
     assert!(left_out(&lines) > 0, "{lines:?}");
     let summary = lines.iter().find(|line| line["fields"]["lines"].is_u64()).unwrap();
     assert!(summary["fields"]["place"].as_str().unwrap().contains("connection.rs:"), "{summary}");
     assert_eq!(summary["level"], "WARN");
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["target"].is_string()));
     let suppressed = node.metric("roomcast_log_lines_suppressed_total", "").unwrap();
-    assert_eq!(suppressed, left_out(&lines) as f64);
+    assert!(suppressed >= left_out(&lines) as f64, "{suppressed}");
 }
 
 #[test]
 fn without_a_limit_all_is_said() {
     let node = flooded("0");
-    wait_until("everything is said", || ended_early(&lines(&node)) == FLOOD);
+    wait_until("everything is said", || ended_early(&lines(&node)) >= FLOOD);
     assert_eq!(node.metric("roomcast_log_lines_suppressed_total", "").unwrap(), 0.0);
 }

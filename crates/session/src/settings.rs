@@ -184,6 +184,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn chance_takes_away_so_much_and_no_more() {
         let age = MaxAge { limit: Duration::from_secs(100), jitter_percent: 20 };
@@ -193,8 +195,6 @@ mod tests {
         let none = MaxAge { jitter_percent: 0, ..age };
         assert_eq!(none.earliest(), none.limit);
     }
-
-    use super::*;
 
     #[test]
     fn options_are_found_by_namespace() {
