@@ -58,6 +58,7 @@ fn check_sizes(frames: &[Incoming], limit: usize) {
             Incoming::Binary(bytes) => assert!(bytes.len() <= limit),
             Incoming::Ping(payload) => assert!(payload.len() <= 125),
             Incoming::Pong => {}
+            Incoming::Compressed { .. } => panic!("compression was not agreed"),
             Incoming::Close(_) => assert_eq!(i + 1, frames.len(), "nothing comes after a close"),
         }
     }

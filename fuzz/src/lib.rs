@@ -22,6 +22,8 @@ targets! {
     configuration;
     control;
     cursor;
+    deflate;
+    deflate_offer;
     envelope;
     forwarded_for;
     frame_reader;

@@ -37,6 +37,8 @@ impl Frame {
 #[derive(Debug)]
 pub struct WsClient {
     stream: BufReader<TcpStream>,
+    /// What the server has agreed to.
+    extensions: Option<String>,
 }
 
 impl WsClient {
@@ -68,13 +70,19 @@ impl WsClient {
         let mut stream = BufReader::new(stream);
         let mut response = read_head(&mut stream)?;
         if response.status == 101 {
-            return Ok(Ok(Self { stream }));
+            let extensions = response.header("sec-websocket-extensions").map(str::to_owned);
+            return Ok(Ok(Self { stream, extensions }));
         }
         let head = format!("HTTP/1.1 {} x\r\n", response.status);
         let len = response.header("content-length").unwrap_or("0").to_owned();
         let rest = format!("{head}content-length: {len}\r\n\r\n");
         response.body = read_response(&mut BufReader::new(rest.as_bytes().chain(&mut stream)))?.body;
         Ok(Err(response))
+    }
+
+    /// The extensions that the server has agreed to, as it wrote them.
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref()
     }
 
     /// Sends a whole text message.

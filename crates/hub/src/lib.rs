@@ -6,6 +6,7 @@
 //! takes a lock per message, and nothing here knows what a socket is.
 
 mod backlog;
+mod compression;
 mod cursor;
 mod directory;
 mod outbox;
@@ -23,6 +24,7 @@ pub mod trace;
 mod tracker;
 mod users;
 
+pub use compression::{Compression, Compressor};
 pub use cursor::StreamCursor;
 pub use outbox::{ENTRY_COST_BYTES, Entry, Outbox, Overflow};
 pub use overflow::OverflowPolicy;

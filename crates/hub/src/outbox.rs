@@ -3,7 +3,7 @@
 //! An outbox belongs to one thread. Fan-out puts shared handles in, the connection's write loop takes
 //! many of them out with one vectored write, and nobody else touches the socket.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use roomcast_protocol::{Close, WireForm};
 
 use crate::backlog::Backlog;
+use crate::compression::Compressor;
 use crate::overflow::{Lane, notice, tells};
 use crate::stats::ShardStats;
 
@@ -43,19 +44,30 @@ pub struct Outbox {
     inner: RefCell<Inner>,
     bytes_max: usize,
     form: WireForm,
+    /// For a client that takes compressed messages.
+    compressor: OnceCell<Rc<Compressor>>,
     stats: Arc<ShardStats>,
 }
 
 #[derive(Debug)]
 struct Inner {
     backlog: Backlog,
+    /// Kept from one wait to the next: taking one and giving it back would be two atomic operations a message.
     writer: Option<Waker>,
-    /// The writer waits for the peer: more to write is no news to it, an end is.
-    blocked: bool,
+    waits: Waits,
     speakers: Option<Box<Speakers>>,
     closing: Option<Box<Close>>,
     /// A message has been written since [`Outbox::take_progress`] was last asked.
     progress: bool,
+}
+
+/// What a writer wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Nothing,
+    More,
+    /// The peer keeps it waiting: more to write is no news to it.
+    End,
 }
 
 impl Outbox {
@@ -65,12 +77,21 @@ impl Outbox {
         let inner = Inner {
             backlog: Backlog::new(bytes_max, tells(form)),
             writer: None,
-            blocked: false,
+            waits: Waits::Nothing,
             speakers: None,
             closing: None,
             progress: false,
         };
-        Self { inner: RefCell::new(inner), bytes_max, form, stats }
+        Self { inner: RefCell::new(inner), bytes_max, form, compressor: OnceCell::new(), stats }
+    }
+
+    /// Has messages of rooms compressed from now on: the client has agreed.
+    pub fn compress_with(&self, compressor: &Rc<Compressor>) {
+        let _ = self.compressor.set(Rc::clone(compressor));
+    }
+
+    pub(crate) fn compressor(&self) -> Option<&Compressor> {
+        self.compressor.get().map(|compressor| &**compressor)
     }
 
     /// How its client wants messages.
@@ -151,13 +172,13 @@ impl Outbox {
         if !inner.backlog.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        inner.wakes(context, false);
+        inner.wait(context, Waits::More);
         Poll::Pending
     }
 
     /// For a writer whom the peer keeps waiting: wakes it when the conversation is to end.
     pub fn wake_at_end(&self, context: &Context<'_>) {
-        self.inner.borrow_mut().wakes(context, true);
+        self.inner.borrow_mut().wait(context, Waits::End);
     }
 
     /// Waits until an entry of `bytes` fits and leaves half of the bound to others, or nothing waits at all, or the
@@ -294,20 +315,24 @@ impl Inner {
         }
     }
 
-    fn wakes(&mut self, context: &Context<'_>, blocked: bool) {
-        self.blocked = blocked;
-        if !self.writer.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            self.writer = Some(context.waker().clone());
+    fn wait(&mut self, context: &Context<'_>, waits: Waits) {
+        self.waits = waits;
+        match &mut self.writer {
+            Some(writer) if writer.will_wake(context.waker()) => {}
+            writer => *writer = Some(context.waker().clone()),
         }
     }
 
     #[inline]
     fn wake(&mut self) {
-        if self.blocked && self.closing.is_none() {
-            return;
-        }
-        if let Some(writer) = self.writer.take() {
-            writer.wake();
+        let is_news = match self.waits {
+            Waits::Nothing => false,
+            Waits::More => true,
+            Waits::End => self.closing.is_some(),
+        };
+        if is_news {
+            self.waits = Waits::Nothing;
+            self.writer.iter().for_each(Waker::wake_by_ref);
         }
         if self.closing.is_some() {
             self.wake_speakers();

@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
+use roomcast_protocol::encoded::{COMPRESSED_COUNT, compressed_place};
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, MemberId, Position, Push, Room, WireForm, reply};
 use slab::Slab;
@@ -83,11 +84,21 @@ pub(crate) struct Held {
 
 /// Handles of one message, one for each wire form in use: clones of them are plain additions.
 #[derive(Default)]
-struct Shared([Option<Rc<Bytes>>; 2 * WireForm::COUNT]);
+struct Shared {
+    plain: [Option<Rc<Bytes>>; 2 * WireForm::COUNT],
+    compressed: [Option<Rc<Bytes>>; COMPRESSED_COUNT],
+}
 
 impl Shared {
-    fn handle(&mut self, push: &Push, form: WireForm, with_id: bool) -> Rc<Bytes> {
-        let slot = &mut self.0[2 * form as usize + usize::from(with_id)];
+    fn handle(&mut self, push: &Push, member: &Member) -> Rc<Bytes> {
+        let (form, with_id) = (member.form, member.cursor.is_none());
+        if let Some(compressor) = member.outbox.compressor()
+            && let Some(place) = compressed_place(form, compressor.window())
+        {
+            let slot = &mut self.compressed[place];
+            return Rc::clone(slot.get_or_insert_with(|| Rc::new(compressor.form(push, form).clone())));
+        }
+        let slot = &mut self.plain[2 * form as usize + usize::from(with_id)];
         let bytes = || if with_id { push.form(form) } else { push.form_without_id(form) };
         Rc::clone(slot.get_or_insert_with(|| Rc::new(bytes().clone())))
     }
@@ -208,7 +219,7 @@ impl Member {
         if self.outbox.is_closing() || self.ended {
             return;
         }
-        let message = shared.handle(push, self.form, self.cursor.is_none());
+        let message = shared.handle(push, self);
         if self.form == WireForm::Poll {
             // It is answered with what it has; the rest is for the next one.
             if self.outbox.push(Entry::Message(message)).is_err() {

@@ -4,8 +4,10 @@ mod membership;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomcast_broker::PresenceDelta;
@@ -243,7 +245,17 @@ impl Shard {
 
     async fn let_others_write(&self) {
         self.turn.set(self.turn.get().wrapping_add(1));
-        tokio::task::yield_now().await;
+        // Behind those who have just been woken, and no further: the runtime's own way to yield asks the kernel for
+        // news in between, once for each batch.
+        let mut yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn handle(&self, message: ShardMessage) {

@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
+use roomcast_protocol::wire::deflate::{DeflateSettings, Window};
 use roomcast_protocol::{Close, NodeId, Payload, Publication};
 
 use super::*;
+use crate::Compression;
 use crate::room::HELD_MESSAGES_MAX;
 
 struct Client {
@@ -67,6 +69,40 @@ fn members_of_the_room_get_it_and_nobody_else() {
     assert_eq!(drain(&a), ["hello"]);
     assert_eq!(drain(&b), ["hello", "not to its sender"]);
     assert!(drain(&c).is_empty());
+}
+
+/// One message, compressed once for each window that is in use; the same bytes for all who share it.
+#[test]
+fn messages_are_compressed_once_for_all_who_take_them() {
+    let shard = shard();
+    let settings = DeflateSettings { level: 1, threshold: 20, window_bits: 15 };
+    let compression = Compression::new(settings, shard.stats());
+    let clients: Vec<_> = (0..5).map(|serial| client(&shard, serial)).collect();
+    for (place, window) in [(1, Window::Configured), (2, Window::Configured), (3, Window::Smallest)] {
+        clients[place].outbox.compress_with(compression.compressor(window));
+    }
+    let join = |client| join(&shard, client, "x");
+    let memberships: Vec<_> = clients.iter().map(join).collect();
+    // The last one is given it when it is released.
+    clients[4].outbox.compress_with(compression.compressor(Window::Configured));
+    memberships[..4].iter().for_each(|membership| membership.release(None));
+    let long = "compress me ".repeat(10);
+    publish(&shard, "x", &long, None);
+    publish(&shard, "x", "short", None);
+    memberships[4].release(None);
+    let frames: Vec<Vec<Bytes>> =
+        clients.iter().map(|client| std::iter::from_fn(|| client.outbox.take()).collect()).collect();
+    assert!(frames.iter().all(|frames| frames.len() == 2 && frames[1][..] == b"\x81\x05short"[..]));
+    let long: Vec<_> = frames.iter().map(|frames| &frames[0]).collect();
+    assert_eq!((long[0][0], &long[0][2..]), (0x81, "compress me ".repeat(10).as_bytes()));
+    for compressed in &long[1..] {
+        assert!(compressed[0] == 0xc1 && compressed.len() < 30, "{compressed:?}");
+    }
+    assert_eq!([long[1].as_ptr(); 2], [long[2].as_ptr(), long[4].as_ptr()]);
+    assert_ne!(long[1].as_ptr(), long[3].as_ptr());
+    let stats = shard.stats();
+    assert_eq!(stats.deflated_from_bytes.get(), 2 * long[0].len() as u64);
+    assert_eq!(stats.deflated_bytes.get(), (long[1].len() + long[3].len()) as u64);
 }
 
 #[test]

@@ -191,6 +191,14 @@ pub struct ShardStats {
     pub delivered: [Counter; WireForm::COUNT],
     /// Bytes written to clients.
     pub sent_bytes: Counter,
+    /// Bytes of messages before they were compressed, which is done once for all recipients.
+    pub deflated_from_bytes: Counter,
+    /// Bytes of the same messages afterwards.
+    pub deflated_bytes: Counter,
+    /// Bytes of compressed messages that clients sent.
+    pub inflated_from_bytes: Counter,
+    /// Bytes of the same messages once they were inflated.
+    pub inflated_bytes: Counter,
     /// Bytes that wait in outboxes.
     pub outbox_bytes: Counter,
     /// Clients that were closed because they read too slowly.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::payload::View;
+use crate::wire::deflate::Window;
 use crate::wire::{sse, ws_frame};
 use crate::{Position, Publication, event};
 
@@ -39,6 +40,11 @@ impl WireForm {
         matches!(self, Self::Sse | Self::SseJson)
     }
 
+    /// Whether it is a WebSocket's; these are the first two.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Self::WebSocketRaw | Self::WebSocketJson)
+    }
+
     /// A short name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,12 +64,27 @@ pub struct Push {
     forms: [OnceLock<Bytes>; WireForm::COUNT],
     /// Of SSE streams over several rooms, whose ids are their own.
     without_id: [OnceLock<Bytes>; WireForm::COUNT],
+    /// Of WebSockets that have agreed on compression.
+    compressed: [OnceLock<Bytes>; COMPRESSED_COUNT],
+}
+
+/// How many compressed forms a message has: raw and JSON, for each window.
+pub const COMPRESSED_COUNT: usize = 2 * Window::COUNT;
+
+/// The place of a compressed form among these; none where a form is never compressed.
+pub fn compressed_place(form: WireForm, window: Window) -> Option<usize> {
+    form.is_websocket().then_some(2 * window as usize + form as usize)
 }
 
 impl Push {
     /// Wraps a publication; nothing is encoded yet.
     pub fn new(publication: Publication) -> Self {
-        Self { publication, forms: Default::default(), without_id: Default::default() }
+        Self {
+            publication,
+            forms: Default::default(),
+            without_id: Default::default(),
+            compressed: Default::default(),
+        }
     }
 
     /// The message itself.
@@ -74,6 +95,21 @@ impl Push {
     /// The bytes of one wire form.
     pub fn form(&self, form: WireForm) -> &Bytes {
         self.forms[form as usize].get_or_init(|| encode(&self.publication, form))
+    }
+
+    /// The bytes of one wire form for clients that take compressed messages. `compress` makes them of the plain ones, or
+    /// gives `None` where these do better.
+    pub fn compressed_form(
+        &self,
+        form: WireForm,
+        window: Window,
+        compress: impl FnOnce(&Bytes) -> Option<Bytes>,
+    ) -> &Bytes {
+        let Some(place) = compressed_place(form, window) else { return self.form(form) };
+        self.compressed[place].get_or_init(|| {
+            let plain = self.form(form);
+            compress(plain).unwrap_or_else(|| plain.clone())
+        })
     }
 
     /// The bytes of one wire form, without the `id:` field of an SSE event.
@@ -229,5 +265,34 @@ mod tests {
             assert_eq!(form as usize, number);
             assert_eq!(push.form(form).as_ptr(), push.form(form).as_ptr());
         }
+    }
+
+    #[test]
+    fn compressed_forms_are_made_once_of_websockets_only() {
+        let push = Push::new(publication(Payload::untyped("x")));
+        let mut made = Vec::new();
+        for (form, window) in WireForm::ALL.into_iter().flat_map(|form| Window::ALL.map(|w| (form, w))) {
+            let name = format!("{form:?} {window:?}");
+            for _ in 0..2 {
+                let bytes = push.compressed_form(form, window, |plain| {
+                    assert_eq!(plain, push.form(form));
+                    made.push(name.clone());
+                    Some(Bytes::from(name.clone()))
+                });
+                assert_eq!(*bytes == name, form.is_websocket(), "{name}");
+            }
+        }
+        let expected = [
+            "WebSocketRaw Configured",
+            "WebSocketRaw Small",
+            "WebSocketRaw Smallest",
+            "WebSocketJson Configured",
+            "WebSocketJson Small",
+            "WebSocketJson Smallest",
+        ];
+        assert_eq!(made, expected);
+        let push = Push::new(publication(Payload::untyped("y")));
+        let same = push.compressed_form(WireForm::WebSocketRaw, Window::Smallest, |_| None);
+        assert_eq!(same.as_ptr(), push.form(WireForm::WebSocketRaw).as_ptr());
     }
 }

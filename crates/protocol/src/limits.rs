@@ -18,6 +18,20 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// would make a message that never ends and is never too large.
 pub const EMPTY_FRAGMENTS_MAX: u32 = 128;
 
+/// Longest message that is compressed, in bytes. Beyond it one message would keep a core from all others for milliseconds.
+pub const DEFLATED_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// What the compressed bytes of a message may have more than the message itself may, as a divisor of that: fixed codes, with which
+/// compressors write what does not shrink, make nine bits of eight.
+pub const DEFLATED_EXCESS_DIVISOR: usize = 8;
+
+/// And in bytes besides, for the heads of blocks (RFC 1951, section 3.2.3) of a short message in many fragments.
+pub const DEFLATED_EXCESS_BYTES: usize = 1024;
+
+/// Most DEFLATE streams in one message. A compressor that ends a stream begins one more (RFC 7692, section 7.2.3.4); each costs a
+/// reset of the inflater.
+pub const DEFLATED_STREAMS_MAX: u32 = 128;
+
 /// Longest reason of a close frame, in bytes: a control payload less the two bytes of the code.
 pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 

@@ -178,6 +178,18 @@ mod tests {
         assert_eq!("1".repeat(CURSOR_BYTES_MAX + 1).parse::<Cursor>(), Err(ForeignCursor));
     }
 
+    /// Clients put cursors together from ids: the values of `docs/protocol.md` and `clients/javascript/test/wire.test.js`.
+    #[test]
+    fn the_cursor_of_several_rooms_is_the_documented_one() {
+        let at = |epoch, offset| Position { epoch, offset };
+        let cursor = Cursor::over([(&room("chat:42"), at(0, 1_700_000_000)), (&room("a"), at(5, 1))]);
+        assert_eq!(cursor.to_string(), "ba466480d9fb.0-1700000000_dc4c860143ef.5-1");
+        assert_eq!(
+            "dc4c860143ef.5-1_ba466480d9fb.0-1700000000".parse::<Cursor>().unwrap().position_of(&room("a")),
+            Some(at(5, 1))
+        );
+    }
+
     #[test]
     fn the_cursor_of_one_room_is_the_plain_id() {
         let position = Position { epoch: 1_732_190_000_000, offset: 41 };

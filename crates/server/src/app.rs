@@ -14,7 +14,7 @@ use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
 use roomcast_session::{CoreShared, Settings, Tracer};
-use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue};
+use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue, placement};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Admin, Api, Metrics, Source};
 use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
-use crate::cores::{self, Errands, Own, Shared};
+use crate::cores::{self, Errands, Own, Shared, Started};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
@@ -96,11 +96,16 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     let (router_queues, shard_queues) = queues(count);
     let inboxes = router_queues.inboxes();
     let router = Router::new(Arc::clone(&broker), event_receiver, router_queues, Arc::clone(&hub));
-    let cluster = cores::start_cluster(async move {
+    let cluster = Box::pin(async move {
         tokio::join!(driver, router.run());
-    })?;
+    });
     let main = tokio::runtime::Handle::current().metrics();
-    let mut threads = vec![("main".to_owned(), main), ("cluster".to_owned(), cluster)];
+    let mut threads = vec![("main".to_owned(), main)];
+    let mut on_a_core = None;
+    match cores::start_cluster(config.cluster_thread, count, cluster)? {
+        Started::OnItsOwn(metrics) => threads.push(("cluster".to_owned(), metrics)),
+        Started::ForACore(cluster) => on_a_core = Some(cluster),
+    }
 
     let replaceable = Replaceable {
         settings: Arc::new(ArcSwap::from_pointee(config.session.clone())),
@@ -124,23 +129,27 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
         users: Arc::default(),
     };
     let users = Arc::clone(&core.users);
+    let loads: Vec<Arc<Load>> = (0..count).map(|_| Arc::default()).collect();
+    let (core_queues, incoming): (Vec<_>, Vec<_>) =
+        loads.iter().map(|load| core_queue(Arc::clone(load))).unzip();
     let shared = Shared {
         core,
         started,
         http: Arc::clone(&replaceable.http),
         gate: Arc::clone(&gate),
+        placement: placement(config.placement, &core_queues),
         drain_window: config.drain_window,
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
     };
     let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
     let (errands, core_errands) = Errands::new(count);
-    let (mut core_queues, mut core_ends) = (Vec::new(), Vec::new());
-    let loads: Vec<Arc<Load>> = (0..count).map(|_| Arc::default()).collect();
-    for (index, (queues, errands)) in shard_queues.into_iter().zip(core_errands).enumerate() {
-        let (queue, incoming) = core_queue(Arc::clone(&loads[index]));
-        core_queues.push(queue);
-        let own = Own { index, stats: Arc::clone(&shards[index]), queues, incoming, errands };
+    let mut core_ends = Vec::new();
+    for (index, ((queues, errands), incoming)) in
+        shard_queues.into_iter().zip(core_errands).zip(incoming).enumerate()
+    {
+        let stats = Arc::clone(&shards[index]);
+        let own = Own { index, stats, queues, incoming, errands, cluster: on_a_core.take() };
         let (end, metrics) = cores::start_core(shared.clone(), own)?;
         core_ends.push(end);
         threads.push((format!("core-{index}"), metrics));

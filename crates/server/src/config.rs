@@ -5,6 +5,7 @@
 //! [`Config`] is the typed result. All errors are reported at once.
 
 mod auth;
+mod default_file;
 mod keys;
 mod network;
 mod raw;
@@ -12,7 +13,7 @@ mod typed;
 mod value;
 
 pub(crate) use auth::{JwksConfig, KeyText, Lookup, web_url};
-pub(crate) use keys::default_file;
+pub(crate) use default_file::default_file;
 pub(crate) use raw::{ConfigError, Raw};
 pub(crate) use typed::{Config, LogFormat};
 pub(crate) use value::span;

@@ -2,12 +2,13 @@
 //!
 //! * `core-0…`: one single-threaded runtime each, with its shard and its connections, which stay for
 //!   life. No task moves between cores, so nothing in them has to be `Send` or locked.
-//! * `cluster`: the broker's connections and the router.
+//! * `cluster`: the broker's connections and the router; or these are on `core-0` as well (see [`ClusterThread`]).
 //! * the main thread: the public port, health, metrics and signals, which therefore answer while the
 //!   cores are busy.
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::Builder;
@@ -17,11 +18,40 @@ use arc_swap::ArcSwap;
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{Shard, ShardQueues};
 use roomcast_session::{Core, CoreShared, drain};
-use roomcast_transport::{Accepted, Gate, HttpSettings, serve};
+use roomcast_transport::{Accepted, Gate, HttpSettings, Placement, serve};
 use tokio::runtime::{Runtime, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
+
+/// Where the broker's connections and the router run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ClusterThread {
+    /// On the first core if there are few: a message for a small room then wakes one thread instead of two, which is
+    /// most of what it costs. With [`OWN_THREAD_CORES`] or more, reading has a thread that no fan-out keeps waiting.
+    #[default]
+    Auto,
+    /// On the first core.
+    Shared,
+    /// On a thread of their own.
+    Own,
+}
+
+/// Cores from which on the cluster has a thread of its own: one of that many is little to give up.
+const OWN_THREAD_CORES: usize = 4;
+
+impl ClusterThread {
+    fn is_shared(self, cores: usize) -> bool {
+        match self {
+            Self::Auto => cores < OWN_THREAD_CORES,
+            Self::Shared => true,
+            Self::Own => false,
+        }
+    }
+}
+
+/// The work of the cluster.
+pub(crate) type Cluster = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What all cores have in common.
 #[derive(Clone)]
@@ -30,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) placement: Arc<Placement>,
     pub(crate) drain_window: Duration,
     /// Clients are asked to leave.
     pub(crate) draining: CancellationToken,
@@ -81,6 +112,8 @@ pub(crate) struct Own {
     pub(crate) queues: ShardQueues,
     pub(crate) incoming: mpsc::Receiver<Accepted>,
     pub(crate) errands: mpsc::Receiver<Errand>,
+    /// Runs beside its connections.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 /// Starts one core. The receiver hears when its last connection has ended.
@@ -89,15 +122,14 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Recei
     let runtime = runtime()?;
     let metrics = runtime.metrics();
     Builder::new().name(format!("core-{}", own.index)).spawn(move || {
-        LocalSet::new().block_on(&runtime, run_core(shared, own));
-        let _ = ended.send(());
+        LocalSet::new().block_on(&runtime, run_core(shared, own, ended));
     })?;
     Ok((end, metrics))
 }
 
-async fn run_core(shared: Shared, own: Own) {
-    let Own { index, stats, queues, incoming, mut errands } = own;
-    let Shared { core, started, http, gate, drain_window, draining, stopping } = shared;
+async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
+    let Own { index, stats, queues, incoming, mut errands, cluster } = own;
+    let Shared { core, started, http, gate, placement, drain_window, draining, stopping } = shared;
     let shard = Shard::new(index, stats, queues.requests, started).traced_by(core.tracer.clone());
     let shard = Rc::new(shard);
     let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
@@ -126,15 +158,31 @@ async fn run_core(shared: Shared, own: Own) {
             core.stop();
         }
     });
-    serve(core, http, gate, incoming, draining).await;
+    let cluster = cluster.map(tokio::task::spawn_local);
+    serve(core, index, placement, http, gate, incoming, draining).await;
+    let _ = ended.send(());
+    // The broker is needed until the process ends: it says that this node's members leave.
+    if let Some(cluster) = cluster {
+        let _ = cluster.await;
+    }
 }
 
-/// Runs `work` on a thread of its own, until it ends or the process does.
-pub(crate) fn start_cluster(work: impl Future<Output = ()> + Send + 'static) -> io::Result<RuntimeMetrics> {
+/// Where the cluster has been started.
+pub(crate) enum Started {
+    OnItsOwn(RuntimeMetrics),
+    /// Not yet: the first core runs it.
+    ForACore(Cluster),
+}
+
+/// Starts the cluster on a thread of its own, or gives it back for the first core.
+pub(crate) fn start_cluster(thread: ClusterThread, cores: usize, cluster: Cluster) -> io::Result<Started> {
+    if thread.is_shared(cores) {
+        return Ok(Started::ForACore(cluster));
+    }
     let runtime = runtime()?;
     let metrics = runtime.metrics();
-    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(work))?;
-    Ok(metrics)
+    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(cluster))?;
+    Ok(Started::OnItsOwn(metrics))
 }
 
 /// A runtime of the thread that uses it.

@@ -111,7 +111,7 @@ fn the_defaults_that_security_rests_on_are_documented_as_they_are() {
             "{setting} is there once, with a reason"
         );
     }
-    let tables = ["admin.", "auth.", "cors.", "limits.", "server.", "tls."];
+    let tables = ["admin.", "auth.", "cors.", "limits.", "server.", "tls.", "websocket."];
     let missing: Vec<_> = defaults
         .keys()
         .filter(|path| tables.iter().any(|table| path.starts_with(table)) && !documented.contains(*path))

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use roomcast_broker::Broker;
 use roomcast_hub::stats::{Leave, ShardStats};
 use roomcast_hub::trace::Tracer;
-use roomcast_hub::{HubStatus, SHARDS_MAX, Shard};
+use roomcast_hub::{Compression, HubStatus, SHARDS_MAX, Shard};
 use roomcast_protocol::{Close, ConnectionId, NodeId};
 
 use crate::auth::{Authenticator, Grants, Identity};
@@ -60,6 +60,8 @@ pub struct Core {
     nobody: Rc<Identity>,
     next_serial: Cell<u64>,
     wheel: RefCell<Wheel>,
+    /// If messages may be compressed.
+    compression: Option<Compression>,
 }
 
 impl std::fmt::Debug for Core {
@@ -73,6 +75,7 @@ impl Core {
     pub fn new(index: usize, shard: Rc<Shard>, shared: CoreShared) -> Self {
         let CoreShared { node, broker, hub, settings, authenticator, users, tracer } = shared;
         let wheel = RefCell::new(Wheel::new(settings.load().heartbeat));
+        let compression = settings.load().deflate.map(|deflate| Compression::new(deflate, shard.stats()));
         let anybody = Rc::new(Identity::anonymous(Grants::everything()));
         let nobody = Rc::new(Identity::anonymous(Grants::nothing()));
         let next_serial = Cell::new(0);
@@ -90,6 +93,7 @@ impl Core {
             nobody,
             next_serial,
             wheel,
+            compression,
         }
     }
 
@@ -123,6 +127,11 @@ impl Core {
     /// The settings as they are now.
     pub fn settings(&self) -> Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    /// The compressors for clients that agree on compression, if they may.
+    pub fn compression(&self) -> Option<&Compression> {
+        self.compression.as_ref()
     }
 
     /// Whether messages can get through at all.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use roomcast_hub::{Entry, Membership, Outbox, SignedIn, StreamCursor};
+use roomcast_protocol::wire::deflate::Window;
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, Cursor, Room, WireForm, reply};
 use tokio::time::timeout;
@@ -140,6 +141,13 @@ impl Session {
     /// What is to be written to the client.
     pub fn outbox(&self) -> &Rc<Outbox> {
         &self.outbox
+    }
+
+    /// Has messages compressed: client and server have agreed on it. To be called before [`greet`](Self::greet).
+    pub fn compress(&self, window: Window) {
+        if let Some(compression) = self.core.compression() {
+            self.outbox.compress_with(compression.compressor(window));
+        }
     }
 
     /// What all conversations of the core share.

@@ -8,6 +8,7 @@ use roomcast_broker::{Retention, RetentionTable};
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::Room;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
+use roomcast_protocol::wire::deflate::DeflateSettings;
 
 use crate::rate_limit::Rates;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub connections_per_user: usize,
     /// How fast one connection may send.
     pub rates: Rates,
+    /// How messages are compressed for WebSockets that agree, if at all. A core asks when it starts.
+    pub deflate: Option<DeflateSettings>,
     /// Options of rooms.
     pub namespaces: Namespaces,
 }
@@ -177,6 +180,7 @@ impl Settings {
             rooms_per_connection,
             connections_per_user: 0,
             rates: Rates::default(),
+            deflate: None,
             namespaces,
         }
     }

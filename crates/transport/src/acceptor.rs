@@ -1,4 +1,4 @@
-//! The public port: takes connections and gives each to the least loaded core.
+//! The public port: takes connections and gives each to the least loaded core, which may pass it on (`placement.rs`).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use roomcast_session::TokenBucket;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -19,6 +19,7 @@ use crate::client::is_trusted;
 use crate::connection::HttpSettings;
 use crate::gate::Gate;
 use crate::limits::{ACCEPTED_MAX, BACKLOG};
+use crate::placement::{Asks, Placement, PlacementPolicy};
 use crate::refusal::Refused;
 
 /// How long to rest when the process is out of descriptors: accepting again at once would only spin.
@@ -58,20 +59,41 @@ pub struct Accepted {
     pub(crate) peer: IpAddr,
     pub(crate) place: Place,
     pub(crate) counted: Option<Counted>,
+    /// When its first byte of HTTP must be there; from the core that took it first.
+    pub(crate) deadline: Option<tokio::time::Instant>,
 }
 
-/// One connection's share of a core's load.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<Load>);
-
-impl Place {
-    fn take(load: &Arc<Load>) -> Self {
-        load.0.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(load))
+impl Accepted {
+    /// The same on another core.
+    pub(crate) fn moved_to(self, load: &Arc<Load>) -> Self {
+        Self { place: Place { _load: Load::take(load), ..self.place }, ..self }
     }
 }
 
-impl Drop for Place {
+/// One connection's share of a core's load, and of its room's.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _load: Taken,
+    /// Set where the room decides about the core.
+    pub(crate) asks: Option<Asks>,
+}
+
+#[derive(Debug)]
+struct Taken(Arc<Load>);
+
+impl Load {
+    fn take(load: &Arc<Self>) -> Taken {
+        load.0.fetch_add(1, Ordering::Relaxed);
+        Taken(Arc::clone(load))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn take_for_tests(self: &Arc<Self>) -> impl Drop + use<> {
+        Self::take(self)
+    }
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -82,6 +104,18 @@ impl Drop for Place {
 pub struct CoreQueue {
     sender: Sender<Accepted>,
     load: Arc<Load>,
+}
+
+impl CoreQueue {
+    /// For the other cores, whom it does not keep waiting for more when the acceptor has ended.
+    pub(crate) fn weak(&self) -> (WeakSender<Accepted>, Arc<Load>) {
+        (self.sender.downgrade(), Arc::clone(&self.load))
+    }
+}
+
+/// How connections that come by these queues are placed.
+pub fn placement(policy: PlacementPolicy, cores: &[CoreQueue]) -> Arc<Placement> {
+    Arc::new(Placement::new(policy, cores.iter().map(CoreQueue::weak).collect()))
 }
 
 /// The queue from the acceptor to one core.
@@ -150,8 +184,8 @@ impl Usher {
     fn take(&mut self, stream: TcpStream, peer: IpAddr) {
         match self.admit(peer) {
             Ok((core, counted)) => {
-                let place = Place::take(&core.load);
-                let accepted = Accepted { stream, peer, place, counted };
+                let place = Place { _load: Load::take(&core.load), asks: None };
+                let accepted = Accepted { stream, peer, place, counted, deadline: None };
                 if let Err(error) = core.sender.try_send(accepted) {
                     self.refuse(&error.into_inner().stream, Refused::Full);
                 }

@@ -1,12 +1,13 @@
 //! One accepted connection, on the core that keeps it for life.
 
 use std::cell::Cell;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_session::Core;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -33,10 +34,12 @@ use crate::gate::{Gate, GateSettings};
 use crate::held::Held;
 use crate::http2_pace::Http2Pace;
 use crate::limits::{
-    HEAD_BYTES_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
+    FIRST_BYTES_MAX, HEAD_BYTES_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
     HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
+use crate::placement::{Placement, RoomHash};
 use crate::refusal::Refused;
+use crate::socket::with_scratch;
 use crate::tls::Tls;
 use crate::{http1, proxy_protocol, router};
 
@@ -56,6 +59,9 @@ pub struct HttpSettings {
 /// What the connections of one core share.
 pub(crate) struct Context {
     pub(crate) core: Rc<Core>,
+    pub(crate) placement: Arc<Placement>,
+    /// The number of this core.
+    index: usize,
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
     pub(crate) gate: Arc<Gate>,
     /// Cancelled when the node begins to drain: nothing new is begun after it.
@@ -63,16 +69,19 @@ pub(crate) struct Context {
     pub(crate) tasks: TaskTracker,
 }
 
-/// Serves the connections of one core until the acceptor is gone and all of them have ended.
+/// Serves the connections of core number `index` until the acceptor is gone and all of them have ended.
 /// Needs a `LocalSet` around it.
 pub async fn serve(
     core: Rc<Core>,
+    index: usize,
+    placement: Arc<Placement>,
     http: Arc<ArcSwap<HttpSettings>>,
     gate: Arc<Gate>,
     mut incoming: Receiver<Accepted>,
     draining: CancellationToken,
 ) {
-    let context = Rc::new(Context { core, http, gate, draining, tasks: TaskTracker::new() });
+    let context =
+        Rc::new(Context { core, placement, index, http, gate, draining, tasks: TaskTracker::new() });
     while let Some(accepted) = incoming.recv().await {
         context.tasks.spawn_local(connection(accepted, Rc::clone(&context)));
     }
@@ -80,21 +89,17 @@ pub async fn serve(
     context.tasks.wait().await;
 }
 
-async fn connection(accepted: Accepted, context: Rc<Context>) {
-    let Accepted { stream, peer, place, counted } = accepted;
+async fn connection(mut accepted: Accepted, context: Rc<Context>) {
+    let peer = accepted.peer;
     let GateSettings { first_byte, proxy_protocol, .. } = context.http.load().gate;
-    let begin = Begin {
-        deadline: Instant::now() + first_byte,
-        client: Client(peer),
-        held: Held::new(place, counted),
-    };
+    let deadline = *accepted.deadline.get_or_insert_with(|| Instant::now() + first_byte);
     let heartbeat = context.core.settings().heartbeat;
-    let served = match prepare(stream, heartbeat) {
-        // Boxed, so that plain connections do not hold what the others need.
-        Ok(stream) if proxy_protocol => Box::pin(serve_proxied(stream, begin, &context)).await,
-        Ok(stream) if context.gate.tls.is_some() => Box::pin(serve_tls(stream, begin, &context)).await,
-        Ok(stream) => serve_plain(stream, begin, &context).await,
+    let is_plain = !proxy_protocol && context.gate.tls.is_none();
+    let served = match prepare(&accepted.stream, heartbeat) {
         Err(error) => Err(error.into()),
+        Ok(()) if is_plain => serve_plain(accepted, deadline, &context).await,
+        // Boxed, so that plain connections do not hold what the others need.
+        Ok(()) => Box::pin(serve_wrapped(accepted, deadline, &context)).await,
     };
     if let Err(error) = served {
         debug!(%peer, error, "a connection ended early");
@@ -129,12 +134,48 @@ impl Begin {
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-fn prepare(stream: std::net::TcpStream, heartbeat: Duration) -> io::Result<TcpStream> {
+fn prepare(stream: &std::net::TcpStream, heartbeat: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     // A peer that is gone without a word, or takes nothing, is given up by the kernel after the two
     // heartbeats that any other is given.
-    SockRef::from(&stream).set_tcp_user_timeout(Some(heartbeat * 2))?;
-    TcpStream::from_std(stream)
+    SockRef::from(stream).set_tcp_user_timeout(Some(heartbeat * 2))
+}
+
+/// A connection that begins with HTTP, here or on the core where its room is.
+async fn serve_plain(
+    mut accepted: Accepted,
+    deadline: Instant,
+    context: &Rc<Context>,
+) -> Result<(), Failure> {
+    let stream = TcpStream::from_std(accepted.stream)?;
+    // What has been placed stays.
+    let is_placed = accepted.place.asks.is_some();
+    let first = timeout_at(deadline, first_bytes(&stream, context)).await??;
+    if let Some(room) = first.room.filter(|_| !is_placed) {
+        let (asks, home) = context.placement.ask(room, context.index);
+        accepted.place.asks = Some(asks);
+        if let Some(home) = home {
+            accepted.stream = stream.into_std()?;
+            return match context.placement.hand_over(home, accepted) {
+                Ok(()) => Ok(()),
+                Err(accepted) => Box::pin(serve_plain(accepted, deadline, context)).await,
+            };
+        }
+    }
+    let held = Held::new(accepted.place, accepted.counted);
+    let begin = Begin { deadline, client: Client(accepted.peer), held };
+    serve_http(stream, first, begin, context).await
+}
+
+/// A connection that begins with something else than HTTP.
+async fn serve_wrapped(accepted: Accepted, deadline: Instant, context: &Rc<Context>) -> Result<(), Failure> {
+    let stream = TcpStream::from_std(accepted.stream)?;
+    let held = Held::new(accepted.place, accepted.counted);
+    let begin = Begin { deadline, client: Client(accepted.peer), held };
+    if context.http.load().gate.proxy_protocol {
+        return serve_proxied(stream, begin, context).await;
+    }
+    serve_tls(stream, begin, context).await
 }
 
 /// A connection through a proxy that says in the first bytes whose it is. The acceptor has
@@ -148,7 +189,10 @@ async fn serve_proxied(mut stream: TcpStream, begin: Begin, context: &Rc<Context
     };
     match admitted {
         Ok(begin) if context.gate.tls.is_some() => serve_tls(stream, begin, context).await,
-        Ok(begin) => serve_plain(stream, begin, context).await,
+        Ok(begin) => {
+            let first = timeout_at(begin.deadline, first_bytes(&stream, context)).await??;
+            serve_http(stream, first, begin, context).await
+        }
         Err(reason) => {
             context.gate.refusals.count(reason);
             if context.gate.tls.is_none() {
@@ -159,8 +203,13 @@ async fn serve_proxied(mut stream: TcpStream, begin: Begin, context: &Rc<Context
     }
 }
 
-async fn serve_plain(stream: TcpStream, begin: Begin, context: &Rc<Context>) -> Result<(), Failure> {
-    match timeout_at(begin.deadline, speaks_http2(&stream)).await?? {
+async fn serve_http(
+    stream: TcpStream,
+    first: FirstBytes,
+    begin: Begin,
+    context: &Rc<Context>,
+) -> Result<(), Failure> {
+    match first.http2 {
         // Boxed, so that the many of HTTP/1.1 do not hold what the few of HTTP/2 need.
         true => Box::pin(serve_http2(stream, &begin, context)).await,
         false => http1::serve(stream, begin, context).await,
@@ -203,20 +252,32 @@ async fn shake_hands(stream: TcpStream, tls: &Tls) -> io::Result<Option<TlsStrea
     accepting.await.map(Some)
 }
 
-/// Whether the connection begins like HTTP/2 (RFC 9113, section 3.4): no HTTP/1 method does.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+/// What a connection begins with.
+struct FirstBytes {
+    http2: bool,
+    room: Option<RoomHash>,
+}
+
+/// Looks at the first bytes without taking them. A connection of HTTP/2 begins as no method of HTTP/1 does
+/// (RFC 9113, section 3.4).
+async fn first_bytes(stream: &TcpStream, context: &Context) -> io::Result<FirstBytes> {
     const PREFACE: &[u8] = b"PRI ";
-    let mut first = [0; PREFACE.len()];
     loop {
-        let len = stream.peek(&mut first).await?;
-        if len == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first[..len] != PREFACE[..len] {
-            return Ok(false);
-        }
-        if len == PREFACE.len() {
-            return Ok(true);
+        let first = poll_fn(|task| -> Poll<io::Result<Option<FirstBytes>>> {
+            with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(&mut scratch[..FIRST_BYTES_MAX]);
+                let len = ready!(stream.poll_peek(task, &mut buffer))?;
+                let first = buffer.filled();
+                Poll::Ready(match len {
+                    0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                    _ if first.starts_with(PREFACE) => Ok(Some(FirstBytes { http2: true, room: None })),
+                    _ if PREFACE.starts_with(first) => Ok(None),
+                    _ => Ok(Some(FirstBytes { http2: false, room: context.placement.room(first) })),
+                })
+            })
+        });
+        if let Some(first) = first.await? {
+            return Ok(first);
         }
         // One to three bytes that may become either: rare, and never worth more than a short rest.
         sleep(Duration::from_millis(5)).await;

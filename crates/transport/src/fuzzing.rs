@@ -23,8 +23,8 @@ pub const HEADERS_MAX: usize = limits::HEADERS_MAX;
 
 /// The answer to the handshake of a WebSocket.
 pub fn handshake(request: &mut Request<Incoming>) -> Response<Full<Bytes>> {
-    match handshake::wants_json(request).and_then(|json| handshake::accept(request, json)) {
-        Ok(response) => response.map(|_| Full::default()),
+    match handshake::wants_json(request).and_then(|json| handshake::accept(request, json, None)) {
+        Ok((response, _)) => response.map(|_| Full::default()),
         Err(problem) => problem.into_response(),
     }
 }

@@ -5,10 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol;
 use hyper::header::{
-    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
+use roomcast_protocol::wire::deflate::DeflateSettings;
+use roomcast_protocol::wire::deflate_offer::{Agreement, Malformed, agree};
 
 use crate::body::Body;
 use crate::problem::Problem;
@@ -31,14 +33,33 @@ pub(crate) fn wants_json<B>(request: &Request<B>) -> Result<bool, Problem> {
     Ok(json)
 }
 
-/// Checks that the request is a handshake, and gives the answer that accepts it.
-pub(crate) fn accept(request: &mut Request<Incoming>, json: bool) -> Result<Response<Body>, Problem> {
+/// Checks that the request is a handshake, and gives the answer that accepts it, with what is agreed on compression.
+pub(crate) fn accept(
+    request: &mut Request<Incoming>,
+    json: bool,
+    deflate: Option<DeflateSettings>,
+) -> Result<(Response<Body>, Option<Agreement>), Problem> {
     let mut response =
         if request.method() == Method::CONNECT { accept_http2(request)? } else { accept_http1(request)? };
+    let headers = response.headers_mut();
     if json {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON_PROTOCOL));
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(JSON_PROTOCOL));
     }
-    Ok(response)
+    let Some(settings) = deflate else { return Ok((response, None)) };
+    let agreement = extensions(request.headers(), settings)
+        .map_err(|malformed| Problem::bad_request(malformed.to_string()))?;
+    if let Some(answer) = agreement.and_then(|agreement| HeaderValue::try_from(agreement.answer()).ok()) {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, answer);
+    }
+    Ok((response, agreement))
+}
+
+/// What the client offers that can be agreed on. Where nothing can be, the header is not looked at.
+fn extensions(headers: &HeaderMap, settings: DeflateSettings) -> Result<Option<Agreement>, Malformed> {
+    let values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    let values: Vec<_> =
+        values.map(|value| value.to_str().map_err(|_| Malformed)).collect::<Result<_, _>>()?;
+    agree(values, settings)
 }
 
 fn accept_http1(request: &mut Request<Incoming>) -> Result<Response<Body>, Problem> {

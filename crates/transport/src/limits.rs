@@ -10,6 +10,9 @@ pub(crate) const EXCESS_BYTES_MAX: usize = 1024 * 1024;
 /// For that; a sender that stalls gets its answer then.
 pub(crate) const EXCESS_LIMIT: Duration = Duration::from_secs(3);
 
+/// What is looked at of a connection's first bytes, to find the room that it asks for.
+pub(crate) const FIRST_BYTES_MAX: usize = 1024;
+
 /// Longest request head, in bytes; also what one connection may make the server buffer.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 

@@ -76,7 +76,12 @@ impl Socket {
         match self {
             Self::Tcp(stream) => loop {
                 ready!(stream.poll_write_ready(context))?;
-                match stream.try_write_vectored(slices) {
+                // The kernel has less to do for one slice than for a list of one.
+                let written = match slices {
+                    [slice] => stream.try_write(slice),
+                    slices => stream.try_write_vectored(slices),
+                };
+                match written {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::FrameReader;
 use roomcast_protocol::{Close, WireForm};
-use roomcast_session::{Refusal, Session};
+use roomcast_session::{Compression, Refusal, Session};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -33,6 +33,8 @@ use read::{PeerEnd, drain, read_loop};
 pub(crate) struct Conversation {
     session: Session,
     message_bytes_max: usize,
+    /// Messages may be compressed.
+    deflate: bool,
 }
 
 /// Accepts a WebSocket. Rooms in the URL are joined before the answer, so that a client that is
@@ -45,8 +47,9 @@ pub(crate) async fn open(
     let over_http2 = request.method() == Method::CONNECT;
     let on_upgrade = over_http2.then(|| hyper::upgrade::on(&mut request));
     let held = request.extensions_mut().remove::<Held>();
-    let mut response = match handshake::accept(&mut request, json) {
-        Ok(response) => response,
+    let deflate = context.core.compression().map(Compression::settings);
+    let (mut response, agreement) = match handshake::accept(&mut request, json, deflate) {
+        Ok(accepted) => accepted,
         Err(problem) => {
             let mut response: Response<Body> = problem.into_response();
             if response.status() == StatusCode::UPGRADE_REQUIRED {
@@ -82,13 +85,16 @@ pub(crate) async fn open(
         Some(room) if !json => settings.namespaces.of(room).max_message_bytes,
         _ => settings.json_frame_bytes_max(),
     };
+    if let Some(agreement) = agreement {
+        session.compress(agreement.window);
+    }
     if !json && query.rooms.is_empty() {
         session.outbox().close(Close::ROOM_REQUIRED);
     }
     if !session.outbox().is_closing() {
         session.greet(query.after.as_deref()).await?;
     }
-    let conversation = Conversation { session, message_bytes_max };
+    let conversation = Conversation { session, message_bytes_max, deflate: agreement.is_some() };
     let Some(on_upgrade) = on_upgrade else {
         return Ok(response.map(|_| Body::WebSocket(Box::new(conversation))));
     };
@@ -123,6 +129,9 @@ impl Conversation {
     pub(crate) async fn run(&self, downstream: &Downstream, mut early: Vec<u8>) {
         let session = &self.session;
         let mut reader = FrameReader::new(self.message_bytes_max);
+        if self.deflate {
+            reader = reader.with_deflate();
+        }
         let early = read::parse(&mut early, &mut reader);
         let mut writing = pin!(write_queued(downstream, session.outbox()));
         let (close, peer_end) = tokio::select! {

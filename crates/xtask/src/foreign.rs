@@ -79,7 +79,7 @@ fn check_programs() -> Result<()> {
     Ok(())
 }
 
-fn install_npm(folder: &Path) -> Result<()> {
+pub(crate) fn install_npm(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
     let modules = folder.join("node_modules");
     if is_current(&modules, &lock) {

@@ -5,6 +5,7 @@ pub mod authority;
 pub mod balancer;
 pub mod foreign;
 pub mod go_tools;
+pub mod javascript;
 pub mod node;
 pub mod plan;
 pub mod process;

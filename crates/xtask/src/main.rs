@@ -1,5 +1,6 @@
 //! `cargo xtask …`: what developers and continuous integration run.
 
+mod autobahn;
 mod ci;
 mod cluster;
 mod compose;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   ci        formatting, lints, documentation, dependencies, the chart and the compose file (need Go), then test
   cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
             machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
+  autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
   compose   check docker-compose.yml by compose-go; needs Go
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["tools", ref names @ ..] => tools::run(names),
         ["compose"] => compose::run(),
         ["deny"] => deny::run(),
+        ["autobahn"] => autobahn::run(),
         ["cluster", ref rest @ ..] => cluster::run(rest),
         _ => {
             eprint!("{USAGE}");

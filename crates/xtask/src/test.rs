@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use xtask::{foreign, process, project_root, python};
+use xtask::{foreign, javascript, process, project_root, python};
 
 use crate::{fuzz, install};
 
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     install::programs()?;
     foreign::prepare()?;
     python::tools()?;
+    javascript::prepare()?;
     let mut totals = Totals::default();
     // Built first, so that what is silent afterwards is a test.
     if !workspace(&["--no-run"]).args(arguments).status().context("cannot run cargo")?.success() {

@@ -7,6 +7,8 @@ use crate::Close;
 use crate::limits::CONTROL_BYTES_MAX;
 
 const FIN: u8 = 0x80;
+/// The bit that tells a compressed message (RFC 7692, section 6).
+const RSV1: u8 = 0x40;
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
@@ -24,6 +26,22 @@ pub fn text(payload: &[u8]) -> Bytes {
 /// A binary frame.
 pub fn binary(payload: &[u8]) -> Bytes {
     frame(BINARY, payload)
+}
+
+/// The same message with its payload compressed; `frame` is one of [`text`] or [`binary`].
+pub fn compressed(frame: &[u8], payload: &[u8]) -> Bytes {
+    let opcode = frame.first().map_or(BINARY, |first| first & 0x0f);
+    whole(FIN | RSV1 | opcode, payload)
+}
+
+/// The payload of a frame that was made here.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let head = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(head..).unwrap_or_default()
 }
 
 /// The answer to a ping, with the ping's payload of at most 125 bytes.
@@ -45,8 +63,12 @@ pub fn close_without_code() -> Bytes {
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
+    whole(FIN | opcode, payload)
+}
+
+fn whole(first: u8, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(10 + payload.len());
-    out.put_u8(FIN | opcode);
+    out.put_u8(first);
     match payload.len() {
         0..=125 => out.put_u8(payload.len() as u8),
         126..=0xffff => {
@@ -75,6 +97,7 @@ mod tests {
             let mut buffer = Vec::new();
             let mut other = Frame::text(Payload::Borrowed(&payload));
             assert_eq!(&text(&payload)[..], other.write(&mut buffer), "text of {len}");
+            assert_eq!(super::payload(&text(&payload)), payload, "payload of {len}");
             let mut buffer = Vec::new();
             let mut other = Frame::binary(Payload::Borrowed(&payload));
             assert_eq!(&binary(&payload)[..], other.write(&mut buffer), "binary of {len}");
@@ -88,6 +111,8 @@ mod tests {
     fn control_frames() {
         assert_eq!(&pong(b"abc")[..], [0x8a, 3, b'a', b'b', b'c']);
         assert_eq!(&close_without_code()[..], [0x88, 0]);
+        assert_eq!(&compressed(&text(b"plain"), b"abc")[..], [0xc1, 3, b'a', b'b', b'c']);
+        assert_eq!(&compressed(&binary(b"plain"), b"")[..], [0xc2, 0]);
         assert_eq!(EMPTY_PING, [0x89, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! A strict incremental reader of client frames (RFC 6455, sections 5.2 to 5.5).
+//! A strict incremental reader of client frames (RFC 6455, sections 5.2 to 5.5; RFC 7692, section 6).
 //!
 //! It is a plain value: bytes in, whole messages out, no socket. Everything that a client must not
 //! send is refused as soon as its bytes show it, and memory is held only for what has really
@@ -7,7 +7,9 @@
 use bytes::Bytes;
 
 use crate::close::may_be_received;
-use crate::limits::{CONTROL_BYTES_MAX, EMPTY_FRAGMENTS_MAX};
+use crate::limits::EMPTY_FRAGMENTS_MAX;
+use crate::wire::deflate::compressed_bytes_max;
+use crate::wire::ws_head::{FrameHead, HeadReader, Opcode, take};
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,14 @@ pub enum Incoming {
     Text(Bytes),
     /// A whole binary message.
     Binary(Bytes),
+    /// A whole message as it was compressed, for a [`crate::wire::deflate::Inflater`]. That is left to whoever takes the
+    /// message, so that of many that come at once one is held inflated at a time.
+    Compressed {
+        /// Whether it has to be UTF-8.
+        text: bool,
+        /// What its frames carried.
+        payload: Bytes,
+    },
     /// A ping; answer it with the same payload.
     Ping(Bytes),
     /// A pong, asked for or not.
@@ -28,18 +38,19 @@ pub enum Incoming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} ({code})")]
 pub struct ReadError {
-    /// 1002 protocol error, 1007 not UTF-8 or 1009 too large.
+    /// 1002 protocol error, 1007 not UTF-8 or not DEFLATE, 1009 too large.
     pub code: u16,
     /// What was wrong.
     pub reason: &'static str,
 }
 
-const fn protocol(reason: &'static str) -> ReadError {
+pub(crate) const fn protocol(reason: &'static str) -> ReadError {
     ReadError { code: 1002, reason }
 }
 
-const NOT_UTF8: ReadError = ReadError { code: 1007, reason: "text is not UTF-8" };
-const TOO_LARGE: ReadError = ReadError { code: 1009, reason: "message is larger than this server takes" };
+pub(crate) const NOT_UTF8: ReadError = ReadError { code: 1007, reason: "text is not UTF-8" };
+pub(crate) const TOO_LARGE: ReadError =
+    ReadError { code: 1009, reason: "message is larger than this server takes" };
 
 const TOO_MANY_EMPTY: ReadError = ReadError { code: 1009, reason: "message has too many empty fragments" };
 
@@ -47,7 +58,9 @@ const TOO_MANY_EMPTY: ReadError = ReadError { code: 1009, reason: "message has t
 #[derive(Debug)]
 pub struct FrameReader {
     message_bytes_max: usize,
-    head: Head,
+    /// Messages may be compressed.
+    deflate: bool,
+    head: HeadReader,
     /// The frame whose payload is being read.
     frame: Option<Frame>,
     /// The message that is not complete; absent while none is.
@@ -57,36 +70,18 @@ pub struct FrameReader {
     closed: bool,
 }
 
-/// The bytes of a frame head as they come in; 14 at most.
-#[derive(Debug, Default)]
-struct Head {
-    bytes: [u8; 14],
-    len: u8,
-}
-
+/// The frame whose payload is being read.
 #[derive(Debug)]
 struct Frame {
-    opcode: Opcode,
-    fin: bool,
-    mask: [u8; 4],
-    remaining: u64,
+    head: FrameHead,
     /// The payload so far of a control frame that came in pieces.
     control: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opcode {
-    Continuation,
-    Text,
-    Binary,
-    Close,
-    Ping,
-    Pong,
 }
 
 #[derive(Debug)]
 struct Message {
     text: bool,
+    compressed: bool,
     data: Vec<u8>,
     /// How much of `data` is known to be whole UTF-8 characters.
     checked: usize,
@@ -103,12 +98,18 @@ impl FrameReader {
     pub fn new(message_bytes_max: usize) -> Self {
         Self {
             message_bytes_max,
-            head: Head::default(),
+            deflate: false,
+            head: HeadReader::default(),
             frame: None,
             message: None,
             frames: 0,
             closed: false,
         }
+    }
+
+    /// The same for a client with whom compression was agreed.
+    pub fn with_deflate(self) -> Self {
+        Self { deflate: true, ..self }
     }
 
     /// How many frames have begun since the last call: work, also where no message has come of it.
@@ -121,10 +122,7 @@ impl FrameReader {
     /// reader takes whatever comes and gives nothing.
     pub fn read(&mut self, input: &mut &mut [u8]) -> Result<Option<Incoming>, ReadError> {
         let result = self.read_open(input);
-        if !matches!(
-            result,
-            Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Ping(_) | Incoming::Pong))
-        ) {
+        if matches!(result, Err(_) | Ok(Some(Incoming::Close(_)))) {
             self.closed = true;
             self.message = None;
         }
@@ -138,19 +136,20 @@ impl FrameReader {
         }
         loop {
             let Some(frame) = &mut self.frame else {
-                let Some(frame) = self.head.read(input)? else { return Ok(None) };
+                let Some(head) = self.head.read(input, self.deflate)? else { return Ok(None) };
                 self.frames = self.frames.saturating_add(1);
-                self.check_order(&frame)?;
-                self.frame = Some(frame);
+                self.check_order(&head)?;
+                self.frame = Some(Frame { head, control: Vec::new() });
                 continue;
             };
-            let wanted = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
+            let head = &mut frame.head;
+            let wanted = usize::try_from(head.remaining).unwrap_or(usize::MAX);
             let part = take(input, wanted);
-            fastwebsockets::unmask(part, frame.mask);
-            frame.mask.rotate_left(part.len() % 4);
-            frame.remaining -= part.len() as u64;
-            let whole = frame.remaining == 0;
-            if frame.opcode.is_control() {
+            fastwebsockets::unmask(part, head.mask);
+            head.mask.rotate_left(part.len() % 4);
+            head.remaining -= part.len() as u64;
+            let whole = head.remaining == 0;
+            if head.opcode.is_control() {
                 if !whole {
                     frame.control.extend_from_slice(part);
                     return Ok(None);
@@ -159,7 +158,7 @@ impl FrameReader {
                 self.frame = None;
                 return Ok(Some(incoming));
             }
-            let last = whole && frame.fin;
+            let last = whole && head.fin;
             if whole {
                 self.frame = None;
             }
@@ -172,11 +171,11 @@ impl FrameReader {
     }
 
     /// What depends on the frames before: whether a message is under way, and its size.
-    fn check_order(&mut self, frame: &Frame) -> Result<(), ReadError> {
-        if frame.opcode.is_control() {
+    fn check_order(&mut self, head: &FrameHead) -> Result<(), ReadError> {
+        if head.opcode.is_control() {
             return Ok(());
         }
-        let so_far = match (&mut self.message, frame.opcode) {
+        let (so_far, compressed) = match (&mut self.message, head.opcode) {
             (None, Opcode::Continuation) => {
                 return Err(protocol("continuation without a message to continue"));
             }
@@ -184,63 +183,66 @@ impl FrameReader {
                 return Err(protocol("new message inside of a fragmented one"));
             }
             (Some(message), _) => {
-                message.empty_fragments += u32::from(frame.remaining == 0);
+                message.empty_fragments += u32::from(head.remaining == 0);
                 if message.empty_fragments > EMPTY_FRAGMENTS_MAX {
                     return Err(TOO_MANY_EMPTY);
                 }
-                message.data.len()
+                (message.data.len(), message.compressed)
             }
             (None, opcode) => {
-                let text = opcode == Opcode::Text;
-                let message = Message { text, data: Vec::new(), checked: 0, empty_fragments: 0 };
+                let (text, compressed) = (opcode == Opcode::Text, head.compressed);
+                let message = Message { text, compressed, data: Vec::new(), checked: 0, empty_fragments: 0 };
                 self.message = Some(Box::new(message));
-                0
+                (0, compressed)
             }
         };
-        let limit = (self.message_bytes_max - so_far) as u64;
-        if frame.remaining > limit { Err(TOO_LARGE) } else { Ok(()) }
+        let bytes_max = self.message_bytes_max;
+        let bytes_max = if compressed { compressed_bytes_max(bytes_max) } else { bytes_max };
+        if head.remaining > (bytes_max - so_far) as u64 { Err(TOO_LARGE) } else { Ok(()) }
     }
 
     fn data(&mut self, part: &[u8], last: bool) -> Result<Option<Incoming>, ReadError> {
         let message = self.message.as_mut().expect("a data frame has begun a message");
         if last && message.data.is_empty() {
             // The common case: one whole frame at once, no buffer in between.
-            if message.text && std::str::from_utf8(part).is_err() {
+            if message.is_plain_text() && std::str::from_utf8(part).is_err() {
                 return Err(NOT_UTF8);
             }
-            let text = message.text;
+            let whole = message.whole(Bytes::copy_from_slice(part));
             self.message = None;
-            return Ok(Some(whole(text, Bytes::copy_from_slice(part))));
+            return Ok(Some(whole));
         }
         message.append(part)?;
         if !last {
             return Ok(None);
         }
-        if message.text && message.checked != message.data.len() {
+        if message.is_plain_text() && message.checked != message.data.len() {
             return Err(NOT_UTF8);
         }
-        let message = self.message.take().expect("checked above");
-        Ok(Some(whole(message.text, message.data.into())))
+        let data = std::mem::take(&mut message.data);
+        let whole = message.whole(data.into());
+        self.message = None;
+        Ok(Some(whole))
     }
 }
 
-fn whole(text: bool, data: Bytes) -> Incoming {
-    if text { Incoming::Text(data) } else { Incoming::Binary(data) }
-}
-
-/// Splits up to `wanted` bytes off the front.
-fn take<'a>(input: &mut &'a mut [u8], wanted: usize) -> &'a mut [u8] {
-    let all = std::mem::take(input);
-    let (part, rest) = all.split_at_mut(wanted.min(all.len()));
-    *input = rest;
-    part
-}
-
 impl Message {
+    fn is_plain_text(&self) -> bool {
+        self.text && !self.compressed
+    }
+
+    fn whole(&self, data: Bytes) -> Incoming {
+        match self.text {
+            text if self.compressed => Incoming::Compressed { text, payload: data },
+            true => Incoming::Text(data),
+            false => Incoming::Binary(data),
+        }
+    }
+
     /// Adds bytes; text is checked as it comes, so that a wrong byte ends the connection at once.
     fn append(&mut self, part: &[u8]) -> Result<(), ReadError> {
         self.data.extend_from_slice(part);
-        if !self.text {
+        if !self.is_plain_text() {
             return Ok(());
         }
         match std::str::from_utf8(&self.data[self.checked..]) {
@@ -252,108 +254,11 @@ impl Message {
     }
 }
 
-impl Head {
-    /// Reads one frame head, over as many calls as it takes.
-    fn read(&mut self, input: &mut &mut [u8]) -> Result<Option<Frame>, ReadError> {
-        loop {
-            let needed = self.needed();
-            let missing = needed - usize::from(self.len);
-            let part = take(input, missing);
-            self.bytes[usize::from(self.len)..][..part.len()].copy_from_slice(part);
-            self.len += part.len() as u8;
-            if part.len() < missing {
-                return Ok(None);
-            }
-            if needed == 2 {
-                self.check_first_two()?;
-            }
-            if needed == self.needed() {
-                let frame = self.frame()?;
-                self.len = 0;
-                return Ok(Some(frame));
-            }
-        }
-    }
-
-    /// How long the head is, as far as its first bytes tell.
-    fn needed(&self) -> usize {
-        if self.len < 2 {
-            return 2;
-        }
-        match self.bytes[1] & 0x7f {
-            126 => 8,
-            127 => 14,
-            _ => 6,
-        }
-    }
-
-    fn check_first_two(&self) -> Result<(), ReadError> {
-        let [first, second, ..] = self.bytes;
-        if first & 0x70 != 0 {
-            return Err(protocol("reserved bit without an extension that uses it"));
-        }
-        let opcode = Opcode::new(first & 0xf).ok_or(protocol("unknown opcode"))?;
-        if second & 0x80 == 0 {
-            return Err(protocol("client frame is not masked"));
-        }
-        if opcode.is_control() {
-            if first & 0x80 == 0 {
-                return Err(protocol("control frame is fragmented"));
-            }
-            if usize::from(second & 0x7f) > CONTROL_BYTES_MAX {
-                return Err(protocol("control frame is longer than 125 bytes"));
-            }
-        }
-        Ok(())
-    }
-
-    fn frame(&self) -> Result<Frame, ReadError> {
-        let bytes = &self.bytes;
-        let (remaining, mask_at, smallest) = match bytes[1] & 0x7f {
-            126 => (u64::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4, 126),
-            127 => {
-                let mut long = [0; 8];
-                long.copy_from_slice(&bytes[2..10]);
-                (u64::from_be_bytes(long), 10, 0x1_0000)
-            }
-            short => (u64::from(short), 2, 0),
-        };
-        if remaining < smallest {
-            return Err(protocol("length is not written in the shortest form"));
-        }
-        if remaining >> 63 != 0 {
-            return Err(protocol("length has its highest bit set"));
-        }
-        let mut mask = [0; 4];
-        mask.copy_from_slice(&bytes[mask_at..mask_at + 4]);
-        let opcode = Opcode::new(bytes[0] & 0xf).ok_or(protocol("unknown opcode"))?;
-        Ok(Frame { opcode, fin: bytes[0] & 0x80 != 0, mask, remaining, control: Vec::new() })
-    }
-}
-
-impl Opcode {
-    fn new(bits: u8) -> Option<Self> {
-        match bits {
-            0x0 => Some(Self::Continuation),
-            0x1 => Some(Self::Text),
-            0x2 => Some(Self::Binary),
-            0x8 => Some(Self::Close),
-            0x9 => Some(Self::Ping),
-            0xA => Some(Self::Pong),
-            _ => None,
-        }
-    }
-
-    fn is_control(self) -> bool {
-        matches!(self, Self::Close | Self::Ping | Self::Pong)
-    }
-}
-
 impl Frame {
     fn finish_control(&mut self, last_part: &[u8]) -> Result<Incoming, ReadError> {
         self.control.extend_from_slice(last_part);
         let payload = std::mem::take(&mut self.control);
-        match self.opcode {
+        match self.head.opcode {
             Opcode::Ping => Ok(Incoming::Ping(payload.into())),
             Opcode::Close => close_code(&payload).map(Incoming::Close),
             _ => Ok(Incoming::Pong),

@@ -29,7 +29,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Reads all of `bytes`, in pieces of the given sizes (cycled).
 fn read_in(bytes: &[u8], pieces: &[usize]) -> Result<Vec<Incoming>, ReadError> {
-    let mut reader = FrameReader::new(LIMIT);
+    read_with(FrameReader::new(LIMIT), bytes, pieces)
+}
+
+fn read_with(mut reader: FrameReader, bytes: &[u8], pieces: &[usize]) -> Result<Vec<Incoming>, ReadError> {
     let mut all = Vec::new();
     let mut rest = bytes;
     for size in pieces.iter().cycle() {
@@ -132,6 +135,55 @@ fn refusals() {
     }
 }
 
+/// Where compression was agreed, messages may be compressed, and nothing else changes.
+#[test]
+fn compressed_messages() {
+    let compressed =
+        |text, payload: &[u8]| Incoming::Compressed { text, payload: Bytes::copy_from_slice(payload) };
+    let (one, two) = (frame(0x41, b"\xff"), frame(0x80, b"\xfe"));
+    let most = compressed_bytes_max(LIMIT);
+    assert_eq!(most, LIMIT + LIMIT / 8 + 1024);
+    type Expected = Result<Vec<Incoming>, u16>;
+    let cases: Vec<(&str, Vec<u8>, Expected)> = vec![
+        ("text", frame(0xc1, b"\xff"), Ok(vec![compressed(true, b"\xff")])),
+        ("binary", frame(0xc2, b"a"), Ok(vec![compressed(false, b"a")])),
+        ("empty", frame(0xc1, b""), Ok(vec![compressed(true, b"")])),
+        ("in fragments", [one.clone(), two.clone()].concat(), Ok(vec![compressed(true, b"\xff\xfe")])),
+        (
+            "with a ping between",
+            [one.clone(), frame(0x89, b"p"), two.clone()].concat(),
+            Ok(vec![Incoming::Ping(Bytes::from_static(b"p")), compressed(true, b"\xff\xfe")]),
+        ),
+        (
+            "one that is not",
+            [frame(0xc2, b"a"), frame(0x81, b"b"), frame(0x82, b"c")].concat(),
+            Ok(vec![compressed(false, b"a"), text("b"), Incoming::Binary(Bytes::from_static(b"c"))]),
+        ),
+        ("as long as may be", frame(0xc2, &vec![1; most]), Ok(vec![compressed(false, &vec![1; most])])),
+        ("too large", frame(0xc2, &vec![1; most + 1]), Err(1009)),
+        ("too large together", [frame(0x42, &vec![1; most]), frame(0x80, b"x")].concat(), Err(1009)),
+        ("not compressed, and too large", frame(0x82, &[1; LIMIT + 1]), Err(1009)),
+        ("not compressed, and not UTF-8", frame(0x81, b"\xff"), Err(1007)),
+        ("RSV1 in the second fragment", [one.clone(), frame(0xc0, b"")].concat(), Err(1002)),
+        ("RSV1 in the second fragment only", [frame(0x01, b""), frame(0xc0, b"")].concat(), Err(1002)),
+        ("RSV1 on a lone continuation", frame(0xc0, b""), Err(1002)),
+        ("RSV1 on a ping", frame(0xc9, b""), Err(1002)),
+        ("RSV1 on a pong", frame(0xca, b""), Err(1002)),
+        ("RSV1 on a close", frame(0xc8, b""), Err(1002)),
+        ("RSV1 and RSV2", frame(0xe1, b""), Err(1002)),
+        ("RSV2", frame(0xa1, b""), Err(1002)),
+        ("RSV3", frame(0x91, b""), Err(1002)),
+        ("new message inside of it", [one, frame(0xc1, b"")].concat(), Err(1002)),
+    ];
+    for (name, bytes, expected) in cases {
+        for pieces in [usize::MAX, 1] {
+            let reader = FrameReader::new(LIMIT).with_deflate();
+            let result = read_with(reader, &bytes, &[pieces]).map_err(|error| error.code);
+            assert_eq!(result, expected, "{name}");
+        }
+    }
+}
+
 #[test]
 fn wrong_utf8_is_refused_before_the_message_ends() {
     let bytes = frame(0x81, b"abc\xf4\x90\x80\x80 and a long tail that never comes");
@@ -170,7 +222,8 @@ proptest! {
                 let fin = if i + 1 == parts.len() { 0x80 } else { 0 };
                 bytes.extend(frame(fin | opcode, part));
             }
-            expected.push(whole(is_text, Bytes::copy_from_slice(data)));
+            let data = Bytes::copy_from_slice(data);
+            expected.push(if is_text { Incoming::Text(data) } else { Incoming::Binary(data) });
         }
         prop_assert_eq!(read_in(&bytes, &pieces).unwrap(), expected);
     }

@@ -49,6 +49,18 @@ pub(crate) const KEYS: &[Key] = &[
         "Threads that hold connections. 0: one for each core of the machine.",
     ),
     key(
+        "server.placement",
+        Kind::Choice(&["by_room", "least_loaded"]),
+        "\"by_room\"",
+        "Which of them a connection goes to. by_room: the members of a small room together, so that a message\nwakes one thread. least_loaded: to the one with the fewest.",
+    ),
+    key(
+        "server.cluster_thread",
+        Kind::Choice(&["auto", "shared", "own"]),
+        "\"auto\"",
+        "Where messages come in from the broker. shared: on the first of them, which saves waking another.\nown: on one more. auto: own with 4 or more.",
+    ),
+    key(
         "server.heartbeat",
         Kind::Duration { min_ms: 1_000, max_ms: 3_600_000 },
         "\"30s\"",
@@ -208,6 +220,30 @@ pub(crate) const KEYS: &[Key] = &[
         "How long an EventSource waits before it reconnects.",
     ),
     key(
+        "websocket.deflate.enabled",
+        Kind::Flag,
+        "false",
+        "Whether messages are compressed for WebSockets that offer it (permessage-deflate, RFC 7692): once for all of a\nroom. It costs processor time and saves network. Read at start only, like the three below.",
+    ),
+    key(
+        "websocket.deflate.level",
+        Kind::Number { min: 1, max: 9 },
+        "1",
+        "From 1, which is fast, to 9, which is small.",
+    ),
+    key(
+        "websocket.deflate.threshold",
+        Kind::Size { min: 0, max: 256 << 10 },
+        "256",
+        "Shorter messages are sent as they are, in bytes, and so are those that do not become shorter.",
+    ),
+    key(
+        "websocket.deflate.window_bits",
+        Kind::Number { min: 9, max: 15 },
+        "15",
+        "How far back a message refers to itself, as a power of two: what a client needs to read it. Clients that\nask for less get 12 or 9.",
+    ),
+    key(
         "limits.connections",
         Kind::Number { min: 0, max: 100_000_000 },
         "0",
@@ -343,35 +379,3 @@ pub(crate) const KEYS: &[Key] = &[
 
 /// The table of options that holds for rooms without a namespace or with one that is not listed.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
-
-/// A commented file with every setting at its default.
-pub(crate) fn default_file() -> String {
-    let mut out = String::from(
-        "# roomcast configuration: every setting at its default.\n\
-         # Environment variables come before this file: ROOMCAST_BROKER__URL is broker.url.\n\
-         # Flags come before both: --set broker.url=redis://127.0.0.1:6379\n",
-    );
-    let mut table = "";
-    for key in KEYS {
-        let (this, name) = key.path.split_once('.').unwrap_or(("", key.path));
-        if this != table {
-            out += &format!("\n[{this}]\n");
-            table = this;
-        }
-        write(&mut out, key, name);
-    }
-    out += "\n# Rooms whose name has no colon, and those of namespaces that are not listed.\n";
-    out += &format!("[namespaces.{DEFAULT_NAMESPACE}]\n");
-    for key in NAMESPACE_KEYS {
-        write(&mut out, key, key.path);
-    }
-    out += "\n# The rooms chat:… have options of their own:\n# [namespaces.chat]\n# max_message_bytes = \"4KiB\"\n";
-    out
-}
-
-fn write(out: &mut String, key: &Key, name: &str) {
-    for line in key.help.lines() {
-        *out += &format!("# {line}\n");
-    }
-    *out += &format!("{name} = {}\n", key.default);
-}

@@ -9,10 +9,12 @@ use roomcast_broker::Retention;
 use roomcast_broker_redis::RedisConfig;
 use roomcast_hub::OverflowPolicy;
 use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
+use roomcast_protocol::wire::deflate::DeflateSettings;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
 use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
-use roomcast_transport::{HttpSettings, TlsFiles};
+use roomcast_transport::{HttpSettings, PlacementPolicy, TlsFiles};
 
+use crate::cores::ClusterThread;
 use crate::otlp::TracingConfig;
 
 use super::auth::{self, AuthConfig, JwksConfig, Lookup};
@@ -36,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) admin_key: String,
     /// 0 for one a core.
     pub(crate) cores: usize,
+    pub(crate) placement: PlacementPolicy,
+    pub(crate) cluster_thread: ClusterThread,
     /// 0 for as many as descriptors allow.
     pub(crate) connections_max: usize,
     /// `None` for the embedded broker.
@@ -104,6 +108,15 @@ impl Reader {
             admin_listen: self.address("admin.listen"),
             admin_key: self.text("admin.key"),
             cores: self.number("server.cores"),
+            placement: match &*self.text("server.placement") {
+                "least_loaded" => PlacementPolicy::LeastLoaded,
+                _ => PlacementPolicy::ByRoom,
+            },
+            cluster_thread: match &*self.text("server.cluster_thread") {
+                "shared" => ClusterThread::Shared,
+                "own" => ClusterThread::Own,
+                _ => ClusterThread::Auto,
+            },
             connections_max: self.number("limits.connections"),
             redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
@@ -124,6 +137,7 @@ impl Reader {
                     messages: self.number("limits.messages_per_second") as u64,
                     bytes: self.number("limits.bytes_per_second") as u64,
                 },
+                deflate: self.deflate(),
                 namespaces: self.namespaces(),
             },
             http: HttpSettings {
@@ -154,6 +168,15 @@ impl Reader {
             self.errors.push((place("log.level"), message.to_owned()));
         }
         Some(config)
+    }
+
+    fn deflate(&self) -> Option<DeflateSettings> {
+        let number = |name: &str| self.number(&format!("websocket.deflate.{name}"));
+        self.flag("websocket.deflate.enabled").then(|| DeflateSettings {
+            level: number("level") as u8,
+            threshold: number("threshold"),
+            window_bits: number("window_bits") as u8,
+        })
     }
 
     fn auth(&mut self, raw: &Raw, environment: Lookup<'_>) -> AuthConfig {

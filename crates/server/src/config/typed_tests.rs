@@ -40,6 +40,20 @@ fn the_environment_comes_before_the_file() {
 }
 
 #[test]
+fn compression_is_off_unless_it_is_turned_on() {
+    let deflate = |toml: &str| read(toml, &[]).map(|config| config.session.deflate);
+    assert_eq!(deflate("[websocket]\ndeflate.level = 6"), Ok(None));
+    let settings = |level, threshold, window_bits| Some(DeflateSettings { level, threshold, window_bits });
+    assert_eq!(deflate("[websocket.deflate]\nenabled = true"), Ok(settings(1, 256, 15)));
+    let toml = "[websocket]\ndeflate = { enabled = true, level = 9, threshold = \"1KiB\", window_bits = 9 }";
+    assert_eq!(deflate(toml), Ok(settings(9, 1024, 9)));
+    for wrong in ["level = 0", "level = 10", "window_bits = 8", "window_bits = 16", "threshold = \"1MiB\""] {
+        let errors = deflate(&format!("[websocket.deflate]\n{wrong}")).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].contains("websocket.deflate."), "{wrong}: {errors:?}");
+    }
+}
+
+#[test]
 fn namespaces_inherit_from_the_default() {
     let toml =
         "[namespaces.default]\nmax_message_bytes = \"1KiB\"\n[namespaces.news]\npublish = \"server\"\n";

@@ -7,7 +7,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compression;
 mod crowd;
+#[path = "../peer/deflate.rs"]
+mod deflate;
 mod door;
 mod frames;
 mod h2;

@@ -6,27 +6,41 @@ use roomcast_bench::WsClient;
 use xtask::{Node, wait_until};
 
 use crate::case::{Case, TEXT};
+use crate::deflate::OFFER;
 use crate::run::{Outcome, Pace, play};
 
 /// A node, and how many descriptors it has while nobody is connected.
 pub(crate) struct Server {
     node: Node,
     descriptors: usize,
+    /// Whoever plays a case offers compression.
+    compresses: bool,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// The same with compression turned on.
+    pub(crate) fn compressing() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(compresses: bool) -> Self {
+        let deflate = format!("websocket.deflate.enabled={compresses}");
         let settings = [
             "namespaces.default.max_message_bytes=16MiB",
             "limits.outbox_bytes=64MiB",
             // The cases are as fast as they are.
             "limits.messages_per_second=0",
             "limits.bytes_per_second=0",
+            &deflate,
         ];
         let arguments = settings.map(|setting| ["--set", setting]).concat();
         let node = Node::start(env!("CARGO_BIN_EXE_roomcast"), &arguments).unwrap();
         let descriptors = node.descriptors().unwrap();
-        Self { node, descriptors }
+        Self { node, descriptors, compresses }
     }
 
     /// Plays a case in a room of its own, where another member listens.
@@ -41,7 +55,9 @@ impl Server {
     fn run_at(&self, case: &Case, pace: Pace) -> Outcome {
         let target = fresh_room();
         let mut witness = self.connect(&target);
-        play(&mut self.connect(&target), case, pace)?;
+        let mut player =
+            if self.compresses { self.connect_offering(&target, OFFER) } else { self.connect(&target) };
+        play(&mut player, case, pace)?;
         heard(&mut witness, case)
     }
 
@@ -52,6 +68,12 @@ impl Server {
 
     pub(crate) fn connect(&self, target: &str) -> WsClient {
         WsClient::raw(self.node.port(), target).unwrap()
+    }
+
+    /// A client that offers extensions.
+    pub(crate) fn connect_offering(&self, target: &str, offer: &str) -> WsClient {
+        let offer = [("Sec-WebSocket-Extensions", offer)];
+        WsClient::connect(self.node.port(), target, &offer).unwrap().unwrap()
     }
 
     /// Waits until no connection is left.

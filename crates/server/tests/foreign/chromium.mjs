@@ -1,18 +1,11 @@
 // Headless Chromium: chromium.mjs PORT PATH[,SUBPROTOCOL]…; speaks the line protocol of README.md. Each path gets a
 // page of its own, served by the gateway itself: an EventSource for /sse, a WebSocket for /ws.
-import { existsSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { launch } from "./browser-launch.mjs";
 import { listen, say } from "./lines.mjs";
 
 const [port, ...paths] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-  executablePath: process.env.PATH.split(":").map((folder) => `${folder}/chromium`).find(existsSync),
-  // Its sandbox does not work for root.
-  chromiumSandbox: process.getuid() !== 0,
-  // Only what is on this machine is asked.
-  args: ["--disable-gpu", "--disable-quic", "--disable-sync", "--no-proxy-server"],
-});
+const browser = await launch();
 
 /** Runs in the page. Each line waits for the one before, so that their order is the page's. */
 function prepare(n) {
@@ -52,7 +45,7 @@ function openWebSocket([path, ...subprotocols]) {
   globalThis.send = ({ text, base64 }) => {
     socket.send(text ?? Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0)));
   };
-  return new Promise((resolve) => (socket.onopen = () => resolve(say({ what: "open" }))));
+  return new Promise((resolve) => (socket.onopen = () => resolve(say({ what: "open", extensions: socket.extensions }))));
 }
 
 const pages = [];

@@ -4,11 +4,15 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import http2 from "node:http2";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { listen, message, say } from "./lines.mjs";
 
 const TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10;
 
 const [port, path, count] = process.argv.slice(2);
+// Compresses every message, if the server agrees (RFC 7692).
+const offer = process.env.DEFLATE ? { "sec-websocket-extensions": "permessage-deflate" } : {};
+const RSV1 = 0x40, TAIL = Buffer.from([0, 0, 0xff, 0xff]), FLUSH = { finishFlush: constants.Z_SYNC_FLUSH };
 // The file of the authority to trust, for a node with TLS.
 const authority = process.env.TLS_AUTHORITY;
 const [scheme, options] = authority ? ["https", { ca: readFileSync(authority) }] : ["http", {}];
@@ -18,7 +22,7 @@ await once(session, "remoteSettings");
 if (!session.remoteSettings.enableConnectProtocol) throw new Error("no SETTINGS_ENABLE_CONNECT_PROTOCOL");
 
 /** One final frame, masked as a client's frames must be (RFC 6455, section 5.3). */
-function frame(opcode, payload) {
+function frame(opcode, payload, reserved = 0) {
   const bytes = Buffer.from(payload);
   const length =
     bytes.length < 126 ? Buffer.from([bytes.length | 0x80])
@@ -29,7 +33,7 @@ function frame(opcode, payload) {
     length.writeUInt32BE(bytes.length, 5);
   }
   const mask = randomBytes(4);
-  return Buffer.concat([Buffer.from([opcode | 0x80]), length, mask, bytes.map((byte, i) => byte ^ mask[i % 4])]);
+  return Buffer.concat([Buffer.from([opcode | reserved | 0x80]), length, mask, bytes.map((byte, i) => byte ^ mask[i % 4])]);
 }
 
 /** The first whole frame of `buffer`, if there is one. The server's frames are never masked. */
@@ -41,7 +45,17 @@ function parse(buffer) {
   const length = short < 126 ? short : short === 126 ? buffer.readUInt16BE(2) : Number(buffer.readBigUInt64BE(2));
   if (buffer.length < head + length) return null;
   if (!(buffer[0] & 0x80) || buffer[1] & 0x80) throw new Error("a fragmented or masked frame");
-  return { opcode: buffer[0] & 0x0f, payload: buffer.subarray(head, head + length), size: head + length };
+  const payload = buffer.subarray(head, head + length), size = head + length;
+  if (!(buffer[0] & RSV1)) return { opcode: buffer[0] & 0x0f, payload, size };
+  if (!process.env.DEFLATE) throw new Error("a compressed frame without an agreement");
+  return { opcode: buffer[0] & 0x0f, payload: inflateRawSync(Buffer.concat([payload, TAIL]), FLUSH), size };
+}
+
+/** A whole message, compressed without its tail if that was agreed. */
+function whole(payload) {
+  const opcode = typeof payload === "string" ? TEXT : BINARY;
+  if (!process.env.DEFLATE) return frame(opcode, payload);
+  return frame(opcode, deflateRawSync(Buffer.from(payload), FLUSH).subarray(0, -TAIL.length), RSV1);
 }
 
 function take(n, stream, { opcode, payload }) {
@@ -63,6 +77,7 @@ async function open(n) {
     ":protocol": "websocket",
     ":path": path,
     "sec-websocket-version": "13",
+    ...offer,
   });
   const [headers] = await once(stream, "response");
   if (headers[":status"] !== 200) throw new Error(`status ${headers[":status"]}`);
@@ -71,7 +86,7 @@ async function open(n) {
     buffer = Buffer.concat([buffer, chunk]);
     for (let whole; (whole = parse(buffer)); buffer = buffer.subarray(whole.size)) take(n, stream, whole);
   });
-  say({ n, what: "open" });
+  say({ n, what: "open", extensions: headers["sec-websocket-extensions"] ?? "" });
   return stream;
 }
 
@@ -79,7 +94,7 @@ const streams = [];
 for (let n = 0; n < Number(count); n++) streams.push(await open(n));
 
 listen(
-  ({ n }, payload) => streams[n].write(frame(typeof payload === "string" ? TEXT : BINARY, payload)),
+  ({ n }, payload) => streams[n].write(whole(payload)),
   () => {
     // 1000, then wait for the server's own close frame before the connection goes.
     streams.filter((stream) => stream.writable).forEach((stream) => stream.write(frame(CLOSE, [0x03, 0xe8])));

@@ -13,7 +13,7 @@ const sockets = [];
 for (let n = 0; n < Number(count); n++) {
   const socket = new WebSocket(`${scheme}://127.0.0.1:${port}${path}`, protocol ? [protocol] : [], options);
   sockets.push(socket);
-  socket.on("open", () => say({ n, what: "open" }));
+  socket.on("open", () => say({ n, what: "open", extensions: socket.extensions }));
   socket.on("message", (data, isBinary) => message(n, data, isBinary));
   socket.on("close", (code, reason) => say({ n, what: "close", code, reason: reason.toString() }));
   await once(socket, "open");

@@ -43,7 +43,8 @@ async def main(port, path, count, *protocol):
     for n in range(int(count)):
         socket = await connect(f"ws://127.0.0.1:{port}{path}", subprotocols=protocol or None)
         sockets.append(socket)
-        say(n=n, what="open")
+        extensions = ", ".join(extension.name for extension in socket.protocol.extensions)
+        say(n=n, what="open", extensions=extensions)
         receivers.append(asyncio.create_task(receive(n, socket)))
     await send(sockets)
     await asyncio.gather(*(socket.close() for socket in sockets))

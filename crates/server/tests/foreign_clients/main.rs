@@ -8,6 +8,7 @@
 
 mod balancers;
 mod cluster;
+mod compression;
 mod content;
 mod curl;
 mod dead_node;

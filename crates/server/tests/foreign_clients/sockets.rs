@@ -73,6 +73,13 @@ impl Sockets {
         Self::open(clients().node("h2.mjs"), port, path, count, &[])
     }
 
+    /// The same with every message compressed.
+    pub(crate) fn http2_deflate(port: u16, path: &str, count: usize) -> Self {
+        let mut command = clients().node("h2.mjs");
+        command.env("DEFLATE", "1");
+        Self::open(command, port, path, count, &[])
+    }
+
     /// Pages of one Chromium: an EventSource or a WebSocket each, the latter with its subprotocol behind a comma.
     pub(crate) fn chromium(port: u16, paths: &[&str]) -> Self {
         let mut command = clients().node("chromium.mjs");

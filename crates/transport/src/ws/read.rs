@@ -1,10 +1,13 @@
 //! From the socket to the session.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use bytes::Bytes;
 use roomcast_protocol::Close;
+use roomcast_protocol::wire::deflate::Inflater;
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::{FrameReader, Incoming, ReadError};
 use roomcast_session::{Entry, Session};
@@ -14,6 +17,11 @@ use tokio::task::yield_now;
 use crate::downstream::Downstream;
 use crate::limits::LATE_BYTES_MAX;
 use crate::socket::with_scratch;
+
+thread_local! {
+    /// For all connections of a core, one message at a time; made when the first one comes compressed.
+    static INFLATER: RefCell<Inflater> = RefCell::default();
+}
 
 /// How the peer's side of the conversation ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +52,9 @@ pub(super) async fn read_loop(
     session: &Session,
     reader: &mut FrameReader,
 ) -> PeerEnd {
+    let bytes_max = reader.message_bytes_max();
     // What needs more than a moment is boxed: a connection that has nothing to say takes little memory.
-    if let Some(end) = Box::pin(take_all(early, session, reader.take_frames())).await {
+    if let Some(end) = Box::pin(take_all(early, session, bytes_max, reader.take_frames())).await {
         return end;
     }
     loop {
@@ -55,24 +64,27 @@ pub(super) async fn read_loop(
         if read.is_only_a_sign_of_life() && session.keeps_pace(frames) {
             continue;
         }
-        if let Some(end) = Box::pin(take_all(read, session, frames)).await {
+        if let Some(end) = Box::pin(take_all(read, session, bytes_max, frames)).await {
             return end;
         }
     }
 }
 
 /// Carries out what came with so many frames, and waits where they came too fast.
-async fn take_all(read: Read, session: &Session, frames: u32) -> Option<PeerEnd> {
+async fn take_all(read: Read, session: &Session, bytes_max: usize, frames: u32) -> Option<PeerEnd> {
     for frame in read.frames {
-        if let Some(end) = take(frame, session).await {
+        let was_compressed = matches!(frame, Incoming::Compressed { .. });
+        if let Some(end) = take(frame, bytes_max, session).await {
             return Some(end);
         }
-        // One that sends much at once lets the others of its core have their turn.
-        consume_budget().await;
+        // One that sends much at once lets the others of its core have their turn; at once where few bytes make much work.
+        match was_compressed {
+            true => yield_now().await,
+            false => consume_budget().await,
+        }
     }
-    if let Some(ReadError { code, reason }) = read.error {
-        session.outbox().close(Close::new(code, reason));
-        return Some(PeerEnd::Refused);
+    if let Some(error) = read.error {
+        return Some(refuse(error, session));
     }
     if read.end {
         return Some(PeerEnd::Gone);
@@ -85,6 +97,20 @@ impl Read {
     fn is_only_a_sign_of_life(&self) -> bool {
         !self.end && self.error.is_none() && self.frames.iter().all(|frame| matches!(frame, Incoming::Pong))
     }
+}
+
+fn refuse(ReadError { code, reason }: ReadError, session: &Session) -> PeerEnd {
+    session.outbox().close(Close::new(code, reason));
+    PeerEnd::Refused
+}
+
+/// A compressed message is inflated when its turn has come, and what came with it has been taken.
+fn inflate(text: bool, payload: &[u8], bytes_max: usize, session: &Session) -> Result<Bytes, ReadError> {
+    let message = INFLATER.with_borrow_mut(|inflater| inflater.message(text, payload, bytes_max))?;
+    let stats = session.core().stats();
+    stats.inflated_from_bytes.add(payload.len() as u64);
+    stats.inflated_bytes.add(message.len() as u64);
+    Ok(message)
 }
 
 /// Reads and forgets, until the peer's close frame, the end, or more than was on its way: the rest of a message, and
@@ -133,24 +159,28 @@ pub(super) fn parse(mut bytes: &mut [u8], reader: &mut FrameReader) -> Read {
     }
 }
 
-async fn take(frame: Incoming, session: &Session) -> Option<PeerEnd> {
-    let received = match frame {
-        Incoming::Text(message) => session.receive(true, message).await,
-        Incoming::Binary(message) => session.receive(false, message).await,
+async fn take(frame: Incoming, bytes_max: usize, session: &Session) -> Option<PeerEnd> {
+    let (text, message) = match frame {
+        Incoming::Text(message) => (true, message),
+        Incoming::Binary(message) => (false, message),
+        Incoming::Compressed { text, payload } => match inflate(text, &payload, bytes_max, session) {
+            Ok(message) => (text, message),
+            Err(error) => return Some(refuse(error, session)),
+        },
         Incoming::Ping(payload) => {
             // A peer that pings and does not read loses its pongs, then its connection.
-            if session.outbox().push(Entry::Reply(ws_frame::pong(&payload))).is_err() {
-                session.outbox().abort(Close::SLOW_CONSUMER);
-                return Some(PeerEnd::Refused);
+            if session.outbox().push(Entry::Reply(ws_frame::pong(&payload))).is_ok() {
+                return None;
             }
-            Ok(())
+            session.outbox().abort(Close::SLOW_CONSUMER);
+            return Some(PeerEnd::Refused);
         }
-        Incoming::Pong => Ok(()),
+        Incoming::Pong => return None,
         Incoming::Close(code) => {
             // 1005 is never sent: it stands for a close frame without a code.
             session.outbox().close(Close::new(code.unwrap_or(1005), ""));
             return Some(PeerEnd::Closed);
         }
     };
-    received.err().map(|_| PeerEnd::Refused)
+    session.receive(text, message).await.err().map(|_| PeerEnd::Refused)
 }

@@ -14,7 +14,7 @@ use roomcast_transport::{Gate, Load, Refused, Tls};
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::mpsc::WeakSender;
 
-use super::reading::{Distribution, Reading, Sample, one};
+use super::reading::{Distribution, Reading, Sample, by_two, one};
 use crate::health::Health;
 use crate::log::LineLimit;
 use crate::otlp::SpanCounts;
@@ -74,6 +74,22 @@ impl Source {
         let mut samples = self.forms(|shard| &shard.received);
         samples.push((vec!["http".into()], self.add(|shard| shard.received_http.get()) as f64));
         Reading::Samples(samples)
+    }
+
+    pub(super) fn deflate(&self) -> Reading {
+        by_two(
+            ["sent", "received"],
+            ["plain", "compressed"],
+            (|name| name, |name| name),
+            |direction, size| {
+                self.add(|shard| match (direction, size) {
+                    ("sent", "plain") => shard.deflated_from_bytes.get(),
+                    ("sent", _) => shard.deflated_bytes.get(),
+                    (_, "plain") => shard.inflated_bytes.get(),
+                    _ => shard.inflated_from_bytes.get(),
+                })
+            },
+        )
     }
 
     pub(super) fn connect_failures(&self) -> Reading {

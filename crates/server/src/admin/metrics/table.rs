@@ -117,6 +117,8 @@ pub(super) const METRICS: &[Metric] = &[
         |s| s.by_form(|shard| &shard.delivered)),
     counter("roomcast_sent_bytes_total", &[], "bytes that were written to clients",
         |s| s.sum(|shard| &shard.sent_bytes)),
+    counter("roomcast_deflate_bytes_total", &["direction", "size"], "compressed WebSocket messages, `sent` (counted once for all recipients) and `received`, in their `plain` and their `compressed` size",
+        Source::deflate),
     counter("roomcast_messages_dropped_total", &["policy"], "messages that were not written to clients that were too slow for them, in rooms with `overflow` `drop_oldest` or `latest`",
         |s| by(OverflowPolicy::ALL.into_iter().filter(|policy| policy.is_lossy()), OverflowPolicy::as_str, |policy| s.add(|shard| shard.dropped[policy as usize].get()))),
     gauge("roomcast_outbox_bytes", &[], "bytes that wait to be written to clients",
