@@ -206,9 +206,8 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     end(everyone_left, &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
     let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
-    // The cores have ended, and with this the last one who could tell of a message.
-    drop(shared);
-    if let Some(collecting) = collecting {
+    if let Some((end, collecting)) = collecting {
+        end.cancel();
         let _ = tokio::time::timeout(END_LIMIT, collecting).await;
     }
     Ok(())
@@ -263,16 +262,16 @@ fn core_count(configured: usize) -> usize {
     count.clamp(1, SHARDS_MAX)
 }
 
-type Collecting = tokio::task::JoinHandle<()>;
-
+/// Ends the task that sends spans, and waits for it.
+type Collecting = (CancellationToken, tokio::task::JoinHandle<()>);
 /// What follows publications, and the task that sends what it has seen; neither unless it is configured.
-fn tracer(
-    config: &Config,
-    counts: &Arc<SpanCounts>,
-) -> Result<(Option<Arc<dyn Tracer>>, Option<Collecting>)> {
+type Tracing = (Option<Arc<dyn Tracer>>, Option<Collecting>);
+
+fn tracer(config: &Config, counts: &Arc<SpanCounts>) -> Result<Tracing> {
     let Some(tracing) = &config.tracing else { return Ok((None, None)) };
     let (spans, collector) = otlp::spans(tracing, &config.session.node, Arc::clone(counts))?;
-    Ok((Some(spans), Some(tokio::spawn(collector.run()))))
+    let end = CancellationToken::new();
+    Ok((Some(spans), Some((end.clone(), tokio::spawn(collector.run(end))))))
 }
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -18,6 +18,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLink
 use roomcast_hub::trace::{Attribute, Span, SpanKind, Tracer};
 use roomcast_protocol::{TraceContext, TraceParent};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// Spans that wait to be sent: some seconds of a hundred traced publications a second to ten nodes' cores.
@@ -106,10 +107,19 @@ impl Tracer for Spans {
 }
 
 impl Collector {
-    /// Sends what the cores have queued, until they have ended and all of it is sent.
-    pub(crate) async fn run(mut self) {
+    /// Sends what the cores have queued; once it is told to end, only what is queued then.
+    pub(crate) async fn run(mut self, end: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH_SPANS_MAX);
-        while self.queue.recv_many(&mut batch, BATCH_SPANS_MAX).await > 0 {
+        loop {
+            tokio::select! {
+                () = end.cancelled(), if !self.queue.is_closed() => {
+                    self.queue.close();
+                    continue;
+                }
+                count = self.queue.recv_many(&mut batch, BATCH_SPANS_MAX) => if count == 0 {
+                    return;
+                }
+            }
             if batch.len() < BATCH_SPANS_MAX && !self.queue.is_closed() {
                 tokio::time::sleep(GATHER).await;
                 while batch.len() < BATCH_SPANS_MAX

@@ -37,7 +37,7 @@ fn who_comes_is_counted_by_what_came_of_it() {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
         .sum();
     assert!(sockets >= 2.0, "{text}");
-    for thread in ["main", "cluster", "core-0"] {
+    for thread in ["main", "core-0"] {
         let busy = format!("roomcast_thread_busy_seconds_total{{thread=\"{thread}\"}}");
         wait_until("the thread has done something", || sample(&node, &busy) > 0.0);
     }

@@ -19,10 +19,13 @@ const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
+/// A request, decoded and as it came.
+type Kept = (ExportTraceServiceRequest, Vec<u8>);
+
 /// A collector: keeps what it is sent, in the protocol's own types and as it came.
 struct Collector {
     port: u16,
-    kept: Arc<Mutex<Vec<(ExportTraceServiceRequest, Vec<u8>)>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
 }
 
 impl Collector {
@@ -137,7 +140,7 @@ fn a_publication_is_followed_from_the_callers_span_to_the_other_nodes_outboxes()
         assert_eq!(hex(&publish.1.parent_span_id), CALLER);
         assert_eq!(broker.1.parent_span_id, publish.1.span_id);
         assert_eq!(fan_out.1.parent_span_id, broker.1.span_id);
-        let kinds = [&publish.1, &broker.1, &fan_out.1].map(|span| span.kind());
+        let kinds = [&publish.1, &broker.1, &fan_out.1].map(Span::kind);
         assert_eq!(kinds, [SpanKind::Server, SpanKind::Producer, SpanKind::Consumer]);
         assert_eq!(text(&publish.1.attributes, "messaging.message.body.size"), "14");
         let namespace = room.split(':').next().unwrap();

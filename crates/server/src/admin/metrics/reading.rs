@@ -38,15 +38,17 @@ pub(super) fn by<T: Copy>(
 
 /// A number for each pair of items of two lists.
 pub(super) fn by_two<A: Copy, B: Copy>(
-    first: impl IntoIterator<Item = A>,
-    second: impl IntoIterator<Item = B> + Clone,
-    names: (impl Fn(A) -> &'static str, impl Fn(B) -> &'static str),
+    first: &[A],
+    second: &[B],
+    first_name: fn(A) -> &'static str,
+    second_name: fn(B) -> &'static str,
     value: impl Fn(A, B) -> u64,
 ) -> Reading {
-    let mut samples = Vec::new();
+    let mut samples = Vec::with_capacity(first.len() * second.len());
     for a in first {
-        for b in second.clone() {
-            samples.push((vec![Cow::Borrowed(names.0(a)), Cow::Borrowed(names.1(b))], value(a, b) as f64));
+        for b in second {
+            let labels = vec![Cow::Borrowed(first_name(*a)), Cow::Borrowed(second_name(*b))];
+            samples.push((labels, value(*a, *b) as f64));
         }
     }
     Reading::Samples(samples)

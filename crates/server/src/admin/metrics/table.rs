@@ -76,7 +76,7 @@ pub(super) const METRICS: &[Metric] = &[
 
     // Who came and was let in, or not.
     counter("roomcast_connects_total", &["transport", "outcome"], "answers to requests for `/ws`, `/sse` and `/poll` by what came of them: `accepted`, `refused` (the client's mistake, or not allowed), and the failures of this node `draining`, `unavailable`, `internal`",
-        |s| by_two(Endpoint::ALL, Connect::ALL, (Endpoint::as_str, Connect::as_str), |endpoint, outcome| s.add(|shard| shard.connects(endpoint, outcome)))),
+        |s| by_two(&Endpoint::ALL, &Connect::ALL, Endpoint::as_str, Connect::as_str, |endpoint, outcome| s.add(|shard| shard.connects(endpoint, outcome)))),
     counter("roomcast_connect_failures_total", &["reason"], "clients that this node failed, whoever was at the door: `full` (`limits.connections`, `limits.handshakes_per_second`), `draining`, `unavailable` (the broker does not answer), `internal`",
         Source::connect_failures),
     counter("roomcast_connections_refused_total", &["reason"], "turned away before a request: `full` (`limits.connections`), `rate`, `address`, `proxy`, `tls`",
