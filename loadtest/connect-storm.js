@@ -21,6 +21,8 @@ export const options = common(VUS, 60 + 120 * ROUNDS, {
   connect_time: [`p(95)<${number('CONNECT_P95_MS', 5000)}`],
   delivered: [`count==${EACH * VUS * ROUNDS * MESSAGES}`],
   cut_off: ['count==0'],
+  // The first messages come while others are still on their way in.
+  delivery_latency: [`p(95)<${number('LATENCY_P95_MS', 1000)}`],
 });
 export const setup = () => newRun();
 export const handleSummary = summary('connect-storm', `${CONNECTIONS} clients come at once, ${ROUNDS} times`);

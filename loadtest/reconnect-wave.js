@@ -5,7 +5,7 @@ import { Counter, Trend } from 'k6/metrics';
 
 import { allReady, join, leave, settle } from './lib/members.js';
 import { restart } from './lib/nodes.js';
-import { newRun, Publisher } from './lib/publisher.js';
+import { newRun, Publisher, stagger } from './lib/publisher.js';
 import { run } from './lib/run.js';
 import { adminUrls, historyNamespace, number, options as common } from './lib/settings.js';
 import { JsonSocket } from './lib/sockets.js';
@@ -59,7 +59,7 @@ export default run(async ({ run: name }) => {
   const clients = rooms.flatMap((room, i) => join(PER_ROOM, room, [i], [JsonSocket, Stream], { comeBack: true, onBack }));
   await allReady(clients);
   // Until the wave is over, however long that takes.
-  const publishers = rooms.map((room, i) => new Publisher(room, i, { rate: RATE, count: Infinity }));
+  const publishers = rooms.map((room, i) => new Publisher(room, i, { rate: RATE, count: Infinity, wait: stagger(i, ROOMS, RATE) }));
   const publishing = publishers.map((publisher) => publisher.run());
   await sleep(2000);
   if (WAVE === 'drain') await restartAll();

@@ -5,7 +5,7 @@ import exec from 'k6/execution';
 import { Counter } from 'k6/metrics';
 
 import { allReady, join, leave, settle } from './lib/members.js';
-import { newRun, Publisher } from './lib/publisher.js';
+import { newRun, Publisher, stagger } from './lib/publisher.js';
 import { run } from './lib/run.js';
 import { historyNamespace, number, options as common } from './lib/settings.js';
 import { Stream } from './lib/streams.js';
@@ -41,7 +41,7 @@ export default run(async ({ run: name }) => {
   await allReady(streams);
   const end = Date.now() + SECONDS * 1000;
   const cutting = streams.map((stream) => cutAgainAndAgain(stream, end));
-  const publishers = rooms.map((room, i) => new Publisher(room, i, { rate: RATE, count: MESSAGES }));
+  const publishers = rooms.map((room, i) => new Publisher(room, i, { rate: RATE, count: MESSAGES, wait: stagger(i, ROOMS, RATE) }));
   await Promise.all(publishers.map((publisher) => publisher.run()));
   const counts = await Promise.all(cutting);
   await until(() => streams.every(({ ready }) => ready), 30);

@@ -38,10 +38,13 @@ export async function publish(room, text, key) {
   }
 }
 
-/** A sender of numbered messages to one room, one after the other. */
+/** The wait of the i-th of `count` publishers in milliseconds, so that they do not all speak at the same moment. */
+export const stagger = (i, count, rate) => (i * 1000) / rate / count;
+
+/** A sender of numbered messages to one room, one after the other, from `wait` milliseconds on. */
 export class Publisher {
-  constructor(room, sender, { rate, count, bytes = 0 }) {
-    Object.assign(this, { room, sender, rate, count });
+  constructor(room, sender, { rate, count, bytes = 0, wait = 0 }) {
+    Object.assign(this, { room, sender, rate, count, wait });
     this.pad = 'x'.repeat(bytes);
     // Sent, or about to be; and taken by the broker.
     this.begun = 0;
@@ -51,6 +54,7 @@ export class Publisher {
 
   /** Sends messages 1 … count at the rate, or fewer where it is stopped. */
   async run() {
+    await sleep(this.wait);
     await paced(1, this.count, this.rate, async (n, due) => {
       if (this.stopped) return false;
       this.begun = n;
