@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::outbox::{Entry, Overflow};
 use crate::overflow::Lane;
-use crate::slot::{Shared, Slot, cost};
+use crate::slot::{Shared, Slot, Written, cost};
 use crate::stats::ShardStats;
 
 /// A queue that has grown beyond this many slots gives its memory back when it is empty: the least that is ever
@@ -53,14 +53,6 @@ pub(crate) struct Backlog {
     pub(crate) steps: u64,
 }
 
-/// How much was written whole.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) entries: u64,
-    /// Those of them that are messages of rooms.
-    pub(crate) messages: u64,
-}
-
 impl Backlog {
     pub(crate) fn new(bytes_max: usize, tells: bool) -> Self {
         Self {
@@ -86,6 +78,11 @@ impl Backlog {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Slots, vacant ones among them.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Adds what may not be dropped. What may be makes place for it.

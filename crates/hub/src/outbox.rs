@@ -24,6 +24,7 @@ pub const ENTRY_COST_BYTES: usize = 48;
 
 /// Most entries in one vectored write: beyond this the kernel gains nothing.
 const SLICES_MAX: usize = 64;
+const SLICES_FEW: usize = 4;
 
 /// Bytes on their way to one client.
 #[derive(Debug, Clone)]
@@ -176,6 +177,20 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// What a writer does next: write if it is `None`, or end like this. Waits while there is neither.
+    #[inline]
+    pub fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Close>> {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.backlog.is_empty() {
+            return Poll::Ready(None);
+        }
+        if let Some(close) = &inner.closing {
+            return Poll::Ready(Some(Close::clone(close)));
+        }
+        inner.wait(context, Waits::More);
+        Poll::Pending
+    }
+
     /// For a writer whom the peer keeps waiting: wakes it when the conversation is to end.
     pub fn wake_at_end(&self, context: &Context<'_>) {
         self.inner.borrow_mut().wait(context, Waits::End);
@@ -225,9 +240,21 @@ impl Outbox {
 
     /// Offers what waits to a vectored write and takes out as much as it wrote, in bytes.
     pub fn write_with(&self, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+        // Mostly one entry waits; preparing a place for many would cost more than all the rest.
+        let waiting = self.inner.borrow().backlog.len();
+        match waiting {
+            0..SLICES_FEW => self.write_slices::<SLICES_FEW>(write),
+            _ => self.write_slices::<SLICES_MAX>(write),
+        }
+    }
+
+    fn write_slices<const N: usize>(
+        &self,
+        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut inner = self.inner.borrow_mut();
         let notice = self.notice(&inner);
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut slices = [IoSlice::new(&[]); N];
         let mut count = 0;
         if let Some(notice) = &notice {
             slices[0] = IoSlice::new(notice);

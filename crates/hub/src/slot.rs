@@ -77,6 +77,14 @@ impl Slot {
     }
 }
 
+/// How much was written whole.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) entries: u64,
+    /// Those of them that are messages of rooms.
+    pub(crate) messages: u64,
+}
+
 /// What bytes are reckoned to cost.
 pub(crate) fn cost(bytes: &Bytes) -> usize {
     bytes.len() + ENTRY_COST_BYTES

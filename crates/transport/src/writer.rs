@@ -43,11 +43,10 @@ fn poll_queued(
         if let Poll::Ready(Err(error)) = downstream.poll_flush(context) {
             return Poll::Ready(Err(error));
         }
-        if let Some(close) = outbox.closing() {
-            return Poll::Ready(Ok(Progress::Closing(close)));
-        }
-        if outbox.poll_ready(context).is_pending() {
-            return Poll::Pending;
+        match outbox.poll_next(context) {
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(close)) => return Poll::Ready(Ok(Progress::Closing(close))),
+            Poll::Pending => return Poll::Pending,
         }
         match poll_write(context, downstream, outbox) {
             Poll::Ready(Ok(0)) if !outbox.is_empty() => {

@@ -1,4 +1,4 @@
-//! What Prometheus sees: the [table](table) of metrics, read when it is asked, in the text format.
+//! What Prometheus sees: the [table] of metrics, read when it is asked, in the text format.
 
 mod reading;
 mod source;

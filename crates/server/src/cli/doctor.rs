@@ -18,7 +18,7 @@ use finding::{Grade, good};
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) settings: Settings,
-    /// Where clients reach the service, such as https://rt.example: opens a stream and a WebSocket through whatever
+    /// Where clients reach the service, such as `https://rt.example`: opens a stream and a WebSocket through whatever
     /// proxies are in front, publishes, and measures whether messages are held back
     #[arg(long, value_name = "URL")]
     url: Option<String>,
