@@ -5,9 +5,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{compose, deny, fuzz, helm, install, test};
+use crate::{compose, cost, deny, fuzz, helm, install, test};
 
-/// Formatting, lints, documentation, dependencies, the chart and the compose file first, because they fail fast; then the tests.
+/// Formatting, lints, documentation, dependencies, the chart, the compose file and what a delivery costs first, because they
+/// fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
     let clippy = ["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
     succeed(cargo(&["fmt", "--all", "--check"]))?;
@@ -22,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     install::programs()?;
     helm::run()?;
     compose::run()?;
+    cost::run()?;
     test::run(&[])
 }
 

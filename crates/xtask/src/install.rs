@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("shellcheck", "shellcheck"),
     ("caddy", "caddy"),
     ("systemd-analyze", "systemd"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Installs what is missing.

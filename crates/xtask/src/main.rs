@@ -4,6 +4,7 @@ mod autobahn;
 mod ci;
 mod cluster;
 mod compose;
+mod cost;
 mod deny;
 mod fuzz;
 mod helm;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
   compose   check docker-compose.yml by compose-go; needs Go
+  cost      count the instructions that a delivery takes, and compare with what it may take; ci does this too
   helm      check the chart: lint, refusals, unit tests, renders for several versions of Kubernetes; needs Go
             --write: render deploy/kubernetes from it
   loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["loadtest", ref scripts @ ..] => loadtest::run(scripts),
         ["tools", ref names @ ..] => tools::run(names),
         ["compose"] => compose::run(),
+        ["cost"] => cost::run(),
         ["deny"] => deny::run(),
         ["autobahn"] => autobahn::run(),
         ["cluster", ref rest @ ..] => cluster::run(rest),
