@@ -1,7 +1,7 @@
 // Manifests reads what a chart renders as its readers do: each object is decoded strictly into the Go types of its
-// API, those of the Prometheus Operator and of the Gateway API too; names, labels and annotations are such as the API
-// server takes; each pod must be admitted where Pod Security is restricted; and what objects of a file say of each
-// other must lead somewhere.
+// API, those of the Prometheus Operator and of the Gateway API too; the API server's own code must be ready to create it;
+// each pod must be admitted where Pod Security is restricted; and what objects of a file say of each other must lead
+// somewhere.
 package main
 
 import (
@@ -17,12 +17,9 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	labelvalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	security "k8s.io/pod-security-admission/api"
 	checks "k8s.io/pod-security-admission/policy"
@@ -131,27 +128,13 @@ func (r *reader) object(document []byte) (runtime.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w in\n%s", err, document)
 	}
-	if err := wellNamed(object); err != nil {
+	if err := created(object, kind); err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	if err := r.admitted(object); err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	return object, nil
-}
-
-// wellNamed tells whether the API server takes the metadata of an object, and of the pods that it makes.
-func wellNamed(object runtime.Object) error {
-	metadata, ok := object.(meta.Object)
-	if !ok {
-		return errors.New("it has no metadata")
-	}
-	wrong := validation.ValidateObjectMetaAccessor(metadata, true, validation.NameIsDNSLabel, field.NewPath("metadata"))
-	if deployment, ok := object.(*apps.Deployment); ok {
-		labels := field.NewPath("spec", "template", "metadata", "labels")
-		wrong = append(wrong, labelvalidation.ValidateLabels(deployment.Spec.Template.Labels, labels)...)
-	}
-	return wrong.ToAggregate()
 }
 
 // admitted tells whether the pods of an object may run where Pod Security is restricted, in its newest version.

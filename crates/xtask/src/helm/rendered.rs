@@ -1,5 +1,5 @@
-//! What the chart renders, given to its readers: schemas of several versions of Kubernetes, the Go types of each API,
-//! Pod Security, kube-score, and the binary. Each reader is first shown something wrong, which it has to find.
+//! What the chart renders, given to its readers: schemas of several versions of Kubernetes, the Go types of each API, the
+//! API server's own code, Pod Security, kube-score, and the binary. Each reader is first shown something wrong, which it has to find.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ enum Reader {
     Binary,
 }
 
-const DAMAGES: [Damage; 11] = [
+const DAMAGES: [Damage; 13] = [
     Damage {
         reader: Reader::Schemas,
         from: "minReadySeconds:",
@@ -81,6 +81,18 @@ const DAMAGES: [Damage; 11] = [
         from: "readOnlyRootFilesystem: true",
         to: "readOnlyRootFilesystem: false",
         said: "writable root filesystem",
+    },
+    Damage {
+        reader: Reader::Types,
+        from: "- name: http\n              containerPort",
+        to: "- name: a-name-of-many-characters\n              containerPort",
+        said: "must be no more than 15 characters",
+    },
+    Damage {
+        reader: Reader::Types,
+        from: "memory: 1Gi",
+        to: "memory: 1Mi",
+        said: "less than or equal to memory limit",
     },
     Damage { reader: Reader::Binary, from: "[limits]", to: "[limit]", said: "limits" },
 ];
@@ -157,7 +169,7 @@ impl Readers {
         Ok(())
     }
 
-    /// All kinds, and pods under Pod Security.
+    /// All kinds, by their Go types and as the API server creates them; pods under Pod Security.
     fn types(&self, rendered: &str) -> Result<()> {
         let mut manifests = MANIFESTS.command()?;
         manifests.arg(self.file("all.yaml", rendered)?);

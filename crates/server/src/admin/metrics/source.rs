@@ -78,9 +78,10 @@ impl Source {
 
     pub(super) fn deflate(&self) -> Reading {
         by_two(
-            ["sent", "received"],
-            ["plain", "compressed"],
-            (|name| name, |name| name),
+            &["sent", "received"],
+            &["plain", "compressed"],
+            |name| name,
+            |name| name,
             |direction, size| {
                 self.add(|shard| match (direction, size) {
                     ("sent", "plain") => shard.deflated_from_bytes.get(),
