@@ -53,7 +53,7 @@ export default run(async ({ run: name }) => {
   }
   const returns = new Map();
   const onBack = (loss, at) => {
-    if (loss.announced) returns.set(loss.node, [...(returns.get(loss.node) || []), at]);
+    if (loss.announced && loss.node !== undefined) returns.set(loss.node, [...(returns.get(loss.node) || []), at]);
   };
   const rooms = Array.from({ length: ROOMS }, (_, i) => `${historyNamespace}:wave-${name}-${i}`);
   const clients = rooms.flatMap((room, i) => join(PER_ROOM, room, [i], [JsonSocket, Stream], { comeBack: true, onBack }));

@@ -22,8 +22,10 @@ KILL_AFTER_SECONDS=${KILL_AFTER_SECONDS:-15}
 state=
 cluster=
 killer=
+k6=
 
 cleanup() {
+  if [ -n "$k6" ]; then kill "$k6" 2>/dev/null || true; fi
   if [ -n "$killer" ]; then kill "$killer" 2>/dev/null || true; fi
   if [ -n "$cluster" ]; then
     kill -TERM "$cluster" 2>/dev/null || true
@@ -32,6 +34,7 @@ cleanup() {
   if [ -n "$state" ]; then rm -rf "$state"; fi
 }
 trap cleanup EXIT
+trap 'exit 143' INT TERM
 
 start_cluster() {
   state=$(mktemp -d)
@@ -86,4 +89,6 @@ export K6_AUTO_EXTENSION_RESOLUTION=false
 ulimit -n "$(ulimit -Hn)"
 export SUMMARY_DIR=${SUMMARY_DIR:-$root/target/loadtest}
 mkdir -p "$SUMMARY_DIR"
-"$K6" run --quiet --no-usage-report "$@" "$root/loadtest/$script.js"
+"$K6" run --quiet --no-usage-report "$@" "$root/loadtest/$script.js" &
+k6=$!
+wait "$k6"

@@ -14,7 +14,7 @@ use xtask::project_root;
 
 /// Instructions that a delivery may take, by how the client is connected. What was measured when a bound was set is beside
 /// it; who makes it cheaper lowers it, so that it stays so.
-const BOUNDS: [(&str, &str, u64); 2] = [("WebSocket", WEBSOCKET, 0), ("SSE", SSE, 0)];
+const BOUNDS: [(&str, &str, u64); 2] = [("WebSocket", WEBSOCKET, 10), ("SSE", SSE, 10)];
 
 const WEBSOCKET: &str = "GET /ws?room=a HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
