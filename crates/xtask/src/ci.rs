@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{compose, deny, fuzz, helm, install, test};
+use crate::{compose, cost, deny, fuzz, helm, install, test};
 
 /// Formatting, lints, documentation, dependencies, the chart, the compose file and what a delivery costs first, because they
 /// fail fast; then the tests.
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     install::programs()?;
     helm::run()?;
     compose::run()?;
+    cost::run()?;
 
     test::run(&[])
 }

@@ -12,9 +12,11 @@ use anyhow::{Context, Result, bail, ensure};
 use xtask::process::{Daemon, free_port, scratch_folder, wait_until};
 use xtask::project_root;
 
-/// Instructions that a delivery may take, by how the client is connected. What was measured when a bound was set is beside
-/// it; who makes it cheaper lowers it, so that it stays so.
-const BOUNDS: [(&str, &str, u64); 2] = [("WebSocket", WEBSOCKET, 10), ("SSE", SSE, 10)];
+/// Instructions of a delivery, as they were measured last, by how the client is connected. Who makes it cheaper writes it
+/// down here, so that it stays so.
+const MEASURED: [(&str, &str, u64); 2] = [("WebSocket", WEBSOCKET, 2150), ("SSE", SSE, 2715)];
+/// How much more it may be, in percent: what another compiler makes of the same sources. Two runs differ by a thousandth.
+const SLACK: u64 = 5;
 
 const WEBSOCKET: &str = "GET /ws?room=a HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
@@ -36,7 +38,8 @@ pub(crate) fn run() -> Result<()> {
         .status()?;
     ensure!(build.success(), "the program cannot be built");
     let mut dear = Vec::new();
-    for (name, request, bound) in BOUNDS {
+    for (name, request, measured) in MEASURED {
+        let bound = measured + measured * SLACK / 100;
         let (few, many) = (instructions(request, FEW)?, instructions(request, MANY)?);
         let cost = many.saturating_sub(few) / ((MANY - FEW) * MESSAGES) as u64;
         eprintln!("a delivery by {name} takes {cost} instructions, and may take {bound}");
@@ -95,7 +98,12 @@ fn start(folder: &Path, port: u16, admin_port: u16) -> Result<Daemon> {
 
 fn control(options: &[&str], node: &Daemon) -> Result<()> {
     let mut command = Command::new("callgrind_control");
-    let status = command.args(options).arg(node.pid().to_string()).stdout(Stdio::null()).status();
+    let status = command
+        .args(options)
+        .arg(node.pid().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     ensure!(
         status.context("cannot start callgrind_control")?.success(),
         "callgrind_control {options:?} failed"
