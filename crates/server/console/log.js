@@ -22,7 +22,7 @@ export class Log {
 
   /** A message; gives what marks it as replayed. */
   message(message, shown = show(message)) {
-    const entry = document.createElement("li");
+    const entry = document.createElement("article");
     const about = document.createElement("div");
     about.className = "about";
     const { room, event, id, user } = message;
@@ -40,7 +40,7 @@ export class Log {
 
   /** Something that the page says. */
   note(text) {
-    const entry = document.createElement("li");
+    const entry = document.createElement("article");
     entry.className = "note";
     entry.append(piece("pre", text));
     this.#add(entry);
