@@ -16,14 +16,14 @@ export function kind({ data, base64 }) {
   return typeof data === "string" ? "text" : "JSON";
 }
 
-/** Sixteen bytes a line: where, in hex, as text. */
+/** Eight bytes a line: where, in hex, as text. */
 function dump(bytes) {
   const lines = [`${bytes.length} bytes`];
-  for (let at = 0; at < Math.min(bytes.length, BYTES_SHOWN_MAX); at += 16) {
-    const row = [...bytes.subarray(at, Math.min(at + 16, BYTES_SHOWN_MAX))];
+  for (let at = 0; at < Math.min(bytes.length, BYTES_SHOWN_MAX); at += 8) {
+    const row = [...bytes.subarray(at, Math.min(at + 8, BYTES_SHOWN_MAX))];
     const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     const text = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(47)}  ${text}`);
+    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(23)}  ${text}`);
   }
   if (bytes.length > BYTES_SHOWN_MAX) lines.push(`… and ${bytes.length - BYTES_SHOWN_MAX} more`);
   return lines.join("\n");

@@ -43,6 +43,9 @@ export class Panel {
 
   #connect() {
     const { rooms, events } = this.#part(".connect").elements;
+    const wished = words(rooms.value);
+    const { room } = this.#part(".publish").elements;
+    if (wished.length && !wished.includes(room.value)) room.value = wished[0];
     const names = new Set([...words(events?.value ?? ""), "message"]);
     this.#node = null;
     this.#present.clear();
@@ -50,7 +53,7 @@ export class Panel {
     this.#part(".resume").textContent = "";
     this.#buttons(true, false);
     this.#state("connecting");
-    this.#link.open({ rooms: words(rooms.value), names, token: this.#token() });
+    this.#link.open({ rooms: wished, names, token: this.#token() });
   }
 
   #cut() {

@@ -1,5 +1,6 @@
 // The console in headless Chromium: console.mjs ONE TWO BALANCER, ports of two nodes and of what stands in front of them. Says
 // {"kill": NODE} when it wants a node gone, and goes on with the next line of input. Ends with an error where something is not so.
+// With CONSOLE_PICTURES it leaves pictures in that folder, for docs/.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -176,11 +177,18 @@ for (const [n, at] of ends.entries()) {
 }
 
 if (pictures) {
+  const shown = [["json", '{"order": 42, "status": "paid"}', "order"], ["bytes", "00 ff 10 41 42 43"], ["text", HOSTILE[0]], ["text", "hello"]];
+  for (let n = 0; n < 40; n++) {
+    await publish(ends[n % 2], "numbers", ...shown[n % 4]);
+    await last.waitForTimeout(300 + 200 * Math.sin(n / 4));
+  }
+  await last.setViewportSize({ width: 1000, height: 1180 });
   for (const colorScheme of ["light", "dark"]) {
     await last.emulateMedia({ colorScheme });
-    await last.screenshot({ path: `${pictures}/console-${colorScheme}.png` });
+    await last.screenshot({ path: `${pictures}/console${colorScheme === "dark" ? "-dark" : ""}.png` });
   }
-  await phone.screenshot({ path: `${pictures}/phone.png` });
+  await phone.evaluate(() => scrollTo(0, 0));
+  await phone.screenshot({ path: `${pictures}/phone.png`, fullPage: true });
 }
 assert.deepEqual(failures, []);
 await browser.close();
