@@ -17,8 +17,6 @@ for (const [n, text] of configs.entries()) {
     const file = name === "test.js" ? new URL("./sdk-client.mjs", import.meta.url) : `${dist}/${name}`;
     return route.fulfill({ contentType: "text/javascript", body: readFileSync(file, "utf8") });
   });
-  // Of the console only its document is asked for, so that a page is one request, as balancers count.
-  await page.route("**/console/**", (route) => route.abort());
   await page.goto(config.url);
   await page.evaluate(async (config) => {
     // Each line waits for the one before, so that their order is the page's.
