@@ -7,6 +7,7 @@ mod app;
 mod certificates;
 mod cli;
 mod config;
+mod console;
 mod cores;
 mod descriptors;
 #[cfg(feature = "fuzzing")]

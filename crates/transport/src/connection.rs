@@ -37,6 +37,7 @@ use crate::limits::{
     FIRST_BYTES_MAX, HEAD_BYTES_MAX, HTTP2_RESETS_BY_PEER_MAX, HTTP2_RESETS_BY_US_MAX, HTTP2_SEND_BYTES_MAX,
     HTTP2_STREAMS_MAX, TLS_SEND_BYTES_MAX,
 };
+use crate::page::Console;
 use crate::placement::{Placement, RoomHash};
 use crate::refusal::Refused;
 use crate::socket::with_scratch;
@@ -54,6 +55,8 @@ pub struct HttpSettings {
     pub cookie: String,
     /// Who is let in, and how fast they have to be.
     pub gate: GateSettings,
+    /// The page at `GET /`.
+    pub console: Console,
 }
 
 /// What the connections of one core share.

@@ -23,6 +23,7 @@ mod http1;
 mod http2_pace;
 mod limits;
 mod origin;
+mod page;
 mod placement;
 mod poll;
 mod problem;
@@ -41,6 +42,7 @@ pub use acceptor::{Accepted, Acceptor, BindError, CoreQueue, Load, core_queue, p
 pub use connection::{HttpSettings, LocalExecutor, serve};
 pub use gate::{Gate, GateSettings};
 pub use limits::BACKLOG;
+pub use page::{Console, Page, PageFile};
 pub use placement::{Placement, PlacementPolicy};
 pub use problem::Problem;
 pub use refusal::{Refusals, Refused};

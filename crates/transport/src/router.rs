@@ -5,18 +5,22 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_protocol::Room;
 
 use crate::body::Body;
 use crate::client::{Client, Unreadable, forwarded_for, is_trusted};
-use crate::connection::Context;
+use crate::connection::{Context, HttpSettings};
 use crate::gate::GateSettings;
 use crate::held::Held;
+use crate::page::{Page, takes_html};
 use crate::problem::Problem;
 use crate::{connect, history, origin, poll, publish, sse, ws};
+
+/// Where the files of the console are, but for its document.
+const CONSOLE_FILES: &str = "/console/";
 
 /// What `GET /` says: where to go on.
 const WELCOME: &str = "\
@@ -132,8 +136,15 @@ async fn route(request: Request<Incoming>, context: &Rc<Context>) -> Result<Resp
         "/sse" if method == Method::GET => sse::open(&request, context).await,
         "/poll" if method == Method::GET => poll::answer(&request, context).await,
         "/ws" | "/sse" | "/poll" => Err(Problem::method_not_allowed("GET")),
-        "/" if method == Method::GET => Ok(welcome(&request, context.core.is_open())),
+        "/" if method == Method::GET => Ok(front(&request, context)),
         "/" => Err(Problem::method_not_allowed("GET")),
+        path if method == Method::GET && path.starts_with(CONSOLE_FILES) => {
+            let page = console(&context.http.load(), context.core.is_open())
+                .and_then(|page| page.answer(path, request.headers()));
+            page.ok_or_else(|| {
+                Problem::not_found("there is no such file of the console, or it is not shown here")
+            })
+        }
         path => match room_resource(path)? {
             Some((room, "messages")) if method == Method::POST => {
                 publish::answer(request, room, context).await
@@ -168,6 +179,18 @@ pub(crate) fn room_resource(path: &str) -> Result<Option<(Room, &str)>, Problem>
     Ok(Some((room, resource)))
 }
 
+/// The console, if it is shown to who asks.
+fn console(http: &HttpSettings, is_open: bool) -> Option<Page> {
+    (is_open || http.console.with_tokens).then(|| http.console.page.clone())
+}
+
+/// `GET /`: the console for those that can show it, else a few words.
+fn front(request: &Request<Incoming>, context: &Context) -> Response<Body> {
+    let is_open = context.core.is_open();
+    let page = console(&context.http.load(), is_open).filter(|_| takes_html(request.headers()));
+    page.and_then(|page| page.answer("/", request.headers())).unwrap_or_else(|| welcome(request, is_open))
+}
+
 fn welcome(request: &Request<Incoming>, is_open: bool) -> Response<Body> {
     let text = if is_open { WELCOME } else { WELCOME_WITH_TOKEN };
     let host = request
@@ -178,6 +201,7 @@ fn welcome(request: &Request<Incoming>, is_open: bool) -> Response<Body> {
         .unwrap_or_else(|| "localhost".to_owned());
     let mut response = Response::new(Body::from(Bytes::from(text.replace("HOST", &host))));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     response
 }
 

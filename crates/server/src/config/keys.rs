@@ -214,6 +214,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Origins whose pages may connect from a browser, such as \"https://app.example\" or \"https://*.app.example\".\n\"*\": any. Pages of the same origin always may; others are refused with 403.",
     ),
     key(
+        "console.enabled",
+        Kind::Flag,
+        "false",
+        "Whether browsers are shown the console at GET / although clients need a token. Where they do not, it is\nalways there.",
+    ),
+    key(
         "sse.retry",
         Kind::Duration { min_ms: 0, max_ms: 3_600_000 },
         "\"2s\"",

@@ -12,8 +12,9 @@ use roomcast_protocol::limits::ENVELOPE_BYTES_MAX;
 use roomcast_protocol::wire::deflate::DeflateSettings;
 use roomcast_session::auth::{Access, ExpiryRule, KeySet, Rules};
 use roomcast_session::{MaxAge, Namespace, Namespaces, PublishRule, Rates, Settings, SubscribeRule};
-use roomcast_transport::{HttpSettings, PlacementPolicy, TlsFiles};
+use roomcast_transport::{Console, HttpSettings, PlacementPolicy, TlsFiles};
 
+use crate::console;
 use crate::cores::ClusterThread;
 use crate::otlp::TracingConfig;
 
@@ -145,6 +146,7 @@ impl Reader {
                 hosts: self.texts("server.hosts"),
                 cookie: self.text("auth.cookie"),
                 gate: self.gate(raw),
+                console: Console { page: console::page(), with_tokens: self.flag("console.enabled") },
             },
         };
         let needed = config.session.namespaces.max_message_bytes() + ENVELOPE_BYTES_MAX;

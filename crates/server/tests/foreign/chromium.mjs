@@ -52,7 +52,8 @@ const pages = [];
 for (const [n, path] of paths.entries()) {
   const page = await browser.newPage();
   await page.exposeFunction("tell", say);
-  await page.goto(`http://127.0.0.1:${port}/`);
+  // A page of the origin that loads nothing more, so that it is one request, as balancers count.
+  await page.goto(`http://127.0.0.1:${port}/no-page`);
   await page.evaluate(prepare, n);
   await (path.startsWith("/sse") ? page.evaluate(openEventSource, path) : page.evaluate(openWebSocket, path.split(",")));
   pages.push(page);

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use xtask::{Balancer, Kind, Node, Redis};
+use roomcast_bench::SseClient;
+use xtask::{Balancer, Kind, Node, Redis, wait_until};
 
 use crate::program::run_to_end;
 
@@ -45,10 +46,18 @@ impl Cluster {
         self.nodes[node].wait_until_ready();
     }
 
-    /// A load balancer in front of the nodes: round robin, nobody sticks to a node.
+    /// A load balancer in front of the nodes: round robin, nobody sticks to a node. It has heard of every node that it is
+    /// well, which takes Envoy a moment.
     pub(crate) fn balancer(&self, kind: Kind) -> Balancer {
         let ports: Vec<_> = self.nodes.iter().map(|node| (node.port(), node.admin_port())).collect();
-        Balancer::start(kind, &ports).unwrap()
+        let balancer = Balancer::start(kind, &ports).unwrap();
+        wait_until("all nodes are used", || {
+            let open = |_| SseClient::open(balancer.port(), "/sse?room=first");
+            let streams: Vec<_> = (0..2 * NODES).map(open).collect();
+            streams.iter().all(Result::is_ok) && self.connections().iter().all(|of_node| *of_node > 0.0)
+        });
+        wait_until("the first streams are gone", || self.connections().iter().sum::<f64>() == 0.0);
+        balancer
     }
 
     /// Open connections of each node.

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use xtask::Balancer;
+use roomcast_bench::SseClient;
+use xtask::{Balancer, Kind, wait_until};
 
 use crate::cluster::{BALANCERS, Cluster};
 use crate::curl::{CurlStream, try_post};
@@ -43,6 +44,14 @@ fn a_node_that_dies_before_it_answers_costs_a_reader_nothing() {
         // Its health is that of the node in whose place it stands: nobody knows yet that it dies.
         nodes[0].0 = dying;
         let balancer = Balancer::start(kind, &nodes).unwrap();
+        if kind == Kind::Envoy {
+            // It asks nobody of whom it has not heard yet.
+            wait_until("the other nodes are used", || {
+                let open = |_| SseClient::open(balancer.port(), "/sse?room=first");
+                let _streams: Vec<_> = (0..REQUESTS).map(open).collect();
+                cluster.connections()[1..].iter().all(|of_node| *of_node > 0.0)
+            });
+        }
 
         let streams: Vec<_> =
             (0..REQUESTS).map(|_| CurlStream::open(balancer.port(), "/sse?room=a", &[])).collect();

@@ -1,0 +1,38 @@
+//! The files of the console, which are a part of the binary.
+
+use roomcast_transport::{Page, PageFile};
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// A file of the folder `console`, by its name.
+macro_rules! file {
+    ($path:literal, $name:literal, $content_type:ident) => {
+        PageFile {
+            path: $path,
+            content_type: $content_type,
+            content: include_str!(concat!("../console/", $name)),
+        }
+    };
+}
+
+/// Shown at `GET /` of the public listener.
+const CONSOLE: &[PageFile] = &[
+    file!("/", "index.html", HTML),
+    file!("/console/console.css", "console.css", CSS),
+    file!("/console/icon.svg", "icon.svg", SVG),
+    file!("/console/console.js", "console.js", SCRIPT),
+    file!("/console/panel.js", "panel.js", SCRIPT),
+    file!("/console/links.js", "links.js", SCRIPT),
+    file!("/console/resume.js", "resume.js", SCRIPT),
+    file!("/console/content.js", "content.js", SCRIPT),
+    file!("/console/log.js", "log.js", SCRIPT),
+    file!("/console/charts.js", "charts.js", SCRIPT),
+];
+
+/// The console.
+pub(crate) fn page() -> Page {
+    Page::new(CONSOLE)
+}
