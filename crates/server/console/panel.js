@@ -77,6 +77,8 @@ export class Panel {
   async #publish() {
     const { room, event, type, data } = this.#part(".publish").elements;
     const answer = this.#part(".answer");
+    // The answer of the one before is not this one's.
+    answer.textContent = "";
     let takeBack = () => {};
     try {
       const content = read(type.value, data.value);
