@@ -133,6 +133,8 @@ for (const at of [otherSse, otherWs]) {
   assert.equal(await log(at).count(), 0);
   await press(at, "Resume");
   await says(at.locator(".resume"), `Resumed on the same node, two. Replayed: 3 (${ids.join(", ")}).`);
+  // They are drawn with the next frame.
+  await heard(at, "while away 3");
   assert.deepEqual(await log(at).allTextContents(), ["while away 1", "while away 2", "while away 3"]);
   assert.equal(await at.locator(".log .replayed").count(), 3);
   await publish(ws, "chat", "text", "as it comes");
