@@ -168,13 +168,8 @@ impl Outbox {
     }
 
     /// Ready when there is something to write or the conversation is to end.
-    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.inner.borrow_mut();
-        if !inner.backlog.is_empty() || inner.closing.is_some() {
-            return Poll::Ready(());
-        }
-        inner.wait(context, Waits::More);
-        Poll::Pending
+    pub fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll_next(context).map(drop)
     }
 
     /// What a writer does next: write if it is `None`, or end like this. Waits while there is neither.
