@@ -180,6 +180,20 @@ impl Backlog {
         count
     }
 
+    /// What is to be written next, if it is all that waits and none of it is written yet.
+    pub(crate) fn only(&self) -> Option<Entry> {
+        if self.slots.len() != 1 || self.written > 0 {
+            return None;
+        }
+        match self.slots.front()? {
+            Slot::Reply(bytes) => Some(Entry::Reply(bytes.clone())),
+            Slot::Shared(Shared::Message(bytes) | Shared::Droppable(bytes, _)) => {
+                Some(Entry::Message(Rc::clone(bytes)))
+            }
+            Slot::Shared(_) => None,
+        }
+    }
+
     /// The gap that has to be told before anything else.
     pub(crate) fn gap(&self) -> Option<(&Lane, u64)> {
         match self.slots.front() {

@@ -19,9 +19,11 @@ mod roster;
 mod router;
 mod shard;
 mod slot;
+mod speakers;
 pub mod stats;
 pub mod trace;
 mod tracker;
+mod turns;
 mod users;
 
 pub use compression::{Compression, Compressor};
@@ -36,4 +38,5 @@ pub use reads::Slice;
 pub use room::Who;
 pub use router::Router;
 pub use shard::{Membership, Shard};
+pub use turns::{Batch, Sink, Turns};
 pub use users::SignedIn;

@@ -3,6 +3,8 @@
 //! An outbox belongs to one thread. Fan-out puts shared handles in, the connection's write loop takes
 //! many of them out with one vectored write, and nobody else touches the socket.
 
+mod direct;
+
 use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -16,7 +18,9 @@ use roomcast_protocol::{Close, WireForm};
 use crate::backlog::Backlog;
 use crate::compression::Compressor;
 use crate::overflow::{Lane, notice, tells};
+use crate::speakers::Speakers;
 use crate::stats::ShardStats;
+use crate::turns::Direct;
 
 /// What each queued entry is reckoned to cost besides its bytes, so that one bound in bytes also
 /// bounds the number of entries.
@@ -35,6 +39,15 @@ pub enum Entry {
     Reply(Bytes),
 }
 
+impl Entry {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Message(bytes) => bytes,
+            Self::Reply(bytes) => bytes,
+        }
+    }
+}
+
 /// The queue is full: the client reads more slowly than its rooms speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflow;
@@ -47,6 +60,8 @@ pub struct Outbox {
     form: WireForm,
     /// For a client that takes compressed messages.
     compressor: OnceCell<Rc<Compressor>>,
+    /// For a client whose socket can be written to without its writer.
+    direct: OnceCell<Box<Direct>>,
     stats: Arc<ShardStats>,
 }
 
@@ -83,7 +98,14 @@ impl Outbox {
             closing: None,
             progress: false,
         };
-        Self { inner: RefCell::new(inner), bytes_max, form, compressor: OnceCell::new(), stats }
+        Self {
+            inner: RefCell::new(inner),
+            bytes_max,
+            form,
+            compressor: OnceCell::new(),
+            direct: OnceCell::new(),
+            stats,
+        }
     }
 
     /// Has messages of rooms compressed from now on: the client has agreed.
@@ -111,7 +133,7 @@ impl Outbox {
         let before = inner.backlog.cost();
         let result = inner.backlog.push(entry, &self.stats);
         self.reckon(before, inner.backlog.cost());
-        inner.wake();
+        self.wake(&mut inner);
         result
     }
 
@@ -131,7 +153,7 @@ impl Outbox {
         let before = inner.backlog.cost();
         let result = inner.backlog.push_droppable(lane, field, message, turn, &self.stats);
         self.reckon(before, inner.backlog.cost());
-        inner.wake();
+        self.wake(&mut inner);
         result
     }
 
@@ -140,7 +162,22 @@ impl Outbox {
         let mut inner = self.inner.borrow_mut();
         if inner.closing.is_none() {
             inner.backlog.count_dropped(lane, count, &self.stats);
-            inner.wake();
+            self.wake(&mut inner);
+        }
+    }
+
+    /// There is something to write, or the end.
+    #[inline]
+    fn wake(&self, inner: &mut Inner) {
+        let ends = inner.closing.is_some();
+        match (inner.waits, self.direct.get()) {
+            (Waits::More, Some(direct)) if !ends => direct.queue(),
+            (Waits::More, _) => inner.wake_writer(),
+            (Waits::End, _) if ends => inner.wake_writer(),
+            (Waits::Nothing | Waits::End, _) => {}
+        }
+        if ends {
+            inner.wake_speakers();
         }
     }
 
@@ -153,7 +190,7 @@ impl Outbox {
     pub fn close(&self, close: Close) {
         let mut inner = self.inner.borrow_mut();
         inner.closing.get_or_insert_with(|| Box::new(close));
-        inner.wake();
+        self.wake(&mut inner);
     }
 
     /// Ends the conversation without what is queued, except for the rest of an entry that is
@@ -164,7 +201,7 @@ impl Outbox {
         inner.backlog.clear();
         self.reckon(before, inner.backlog.cost());
         inner.closing.get_or_insert_with(|| Box::new(close));
-        inner.wake();
+        self.wake(&mut inner);
     }
 
     /// Ready when there is something to write or the conversation is to end.
@@ -204,11 +241,7 @@ impl Outbox {
         if fits || inner.backlog.is_empty() || inner.closing.is_some() {
             return Poll::Ready(());
         }
-        let waiting = &mut inner.speakers.get_or_insert_default().waiting;
-        match waiting.iter_mut().find(|(number, _)| *number == speaker) {
-            Some((_, waker)) => waker.clone_from(context.waker()),
-            None => waiting.push((speaker, context.waker().clone())),
-        }
+        inner.speakers.get_or_insert_default().wait(speaker, context.waker());
         Poll::Pending
     }
 
@@ -299,13 +332,6 @@ impl Outbox {
     }
 }
 
-/// Those who have much to say, one for each room at most, and wait until there is room. Each has a number.
-#[derive(Debug, Default)]
-struct Speakers {
-    waiting: Vec<(u32, Waker)>,
-    last: u32,
-}
-
 /// One who waits for room, until it is dropped: a client that leaves and joins rooms again and again must not leave
 /// those behind that waited for it.
 struct Speaker<'a> {
@@ -315,17 +341,15 @@ struct Speaker<'a> {
 
 impl<'a> Speaker<'a> {
     fn new(outbox: &'a Outbox) -> Self {
-        let mut inner = outbox.inner.borrow_mut();
-        let speakers = inner.speakers.get_or_insert_default();
-        speakers.last = speakers.last.wrapping_add(1);
-        Self { outbox, number: speakers.last }
+        let number = outbox.inner.borrow_mut().speakers.get_or_insert_default().number();
+        Self { outbox, number }
     }
 }
 
 impl Drop for Speaker<'_> {
     fn drop(&mut self) {
         if let Some(speakers) = &mut self.outbox.inner.borrow_mut().speakers {
-            speakers.waiting.retain(|(number, _)| *number != self.number);
+            speakers.leave(self.number);
         }
     }
 }
@@ -333,7 +357,7 @@ impl Drop for Speaker<'_> {
 impl Inner {
     fn wake_speakers(&mut self) {
         if let Some(speakers) = &mut self.speakers {
-            speakers.waiting.drain(..).for_each(|(_, waker)| waker.wake());
+            speakers.wake();
         }
     }
 
@@ -345,20 +369,9 @@ impl Inner {
         }
     }
 
-    #[inline]
-    fn wake(&mut self) {
-        let is_news = match self.waits {
-            Waits::Nothing => false,
-            Waits::More => true,
-            Waits::End => self.closing.is_some(),
-        };
-        if is_news {
-            self.waits = Waits::Nothing;
-            self.writer.iter().for_each(Waker::wake_by_ref);
-        }
-        if self.closing.is_some() {
-            self.wake_speakers();
-        }
+    fn wake_writer(&mut self) {
+        self.waits = Waits::Nothing;
+        self.writer.iter().for_each(Waker::wake_by_ref);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::reads::Slice;
 use crate::room::{Member, RoomEntry, Who};
 use crate::stats::ShardStats;
 use crate::trace::{Attribute, Span, SpanKind, Tracer};
+use crate::turns::Turns;
 use crate::users::Users;
 
 pub use membership::Membership;
@@ -61,6 +62,7 @@ pub struct Shard {
     /// When the node started: probes tell their time relative to it.
     started: Instant,
     tracer: Option<Arc<dyn Tracer>>,
+    turns: Rc<Turns>,
 }
 
 impl Shard {
@@ -85,6 +87,7 @@ impl Shard {
             stats,
             started,
             tracer: None,
+            turns: Rc::default(),
         }
     }
 
@@ -96,6 +99,11 @@ impl Shard {
     /// What this shard counts.
     pub fn stats(&self) -> &Arc<ShardStats> {
         &self.stats
+    }
+
+    /// Where the outboxes of this core are written in turn.
+    pub fn turns(&self) -> &Rc<Turns> {
+        &self.turns
     }
 
     /// Makes a connection a member of a room. Until it is released its messages are held. A poll is answered with what
@@ -226,17 +234,24 @@ impl Shard {
         }
     }
 
+    /// Writes what is queued while no message is fanned out. Never ends.
+    pub async fn keep_writing(self: Rc<Self>) {
+        self.turns.keep_writing().await;
+    }
+
     /// Carries out what the router says. Ends when the router is gone.
     pub async fn run(self: Rc<Self>, mut inbox: Receiver<ShardMessage>) {
         let mut batch = Vec::with_capacity(BATCH_MESSAGES);
         while inbox.recv_many(&mut batch, BATCH_MESSAGES).await > 0 {
             let mut bytes = 0;
+            self.turns.hold();
             for message in batch.drain(..) {
                 bytes += message.payload_bytes();
                 self.handle(message);
                 if bytes >= BATCH_BYTES {
                     bytes = 0;
                     self.let_others_write().await;
+                    self.turns.hold();
                 }
             }
             self.let_others_write().await;
@@ -245,6 +260,7 @@ impl Shard {
 
     async fn let_others_write(&self) {
         self.turn.set(self.turn.get().wrapping_add(1));
+        self.turns.write().await;
         // Behind those who have just been woken, and no further: the runtime's own way to yield asks the kernel for
         // news in between, once for each batch.
         let mut yielded = false;

@@ -24,6 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::batch;
+
 /// Where the broker's connections and the router run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ClusterThread {
@@ -61,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) http: Arc<ArcSwap<HttpSettings>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) placement: Arc<Placement>,
+    pub(crate) batched_writes: bool,
     pub(crate) drain_window: Duration,
     /// Clients are asked to leave.
     pub(crate) draining: CancellationToken,
@@ -129,11 +132,16 @@ pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Recei
 
 async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
     let Own { index, stats, queues, incoming, mut errands, cluster } = own;
-    let Shared { core, started, http, gate, placement, drain_window, draining, stopping } = shared;
+    let Shared { core, started, http, gate, placement, batched_writes, drain_window, draining, stopping } =
+        shared;
     let shard = Shard::new(index, stats, queues.requests, started).traced_by(core.tracer.clone());
     let shard = Rc::new(shard);
+    if batched_writes {
+        batch::write_together(index, &shard);
+    }
     let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
     tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
+    tokio::task::spawn_local(Rc::clone(&shard).keep_writing());
     tokio::task::spawn_local(shard.announce(queues.interest));
     tokio::task::spawn_local(Rc::clone(&core).keep_time());
     tokio::task::spawn_local({

@@ -4,6 +4,7 @@
 
 mod admin;
 mod app;
+mod batch;
 mod certificates;
 mod cli;
 mod config;

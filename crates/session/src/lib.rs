@@ -40,4 +40,4 @@ pub use users::UserConnections;
 /// What transports count of those who come.
 pub use roomcast_hub::stats::{Connect, Endpoint};
 /// What transports write from, and what compresses it; made by the hub.
-pub use roomcast_hub::{Compression, Entry, Outbox};
+pub use roomcast_hub::{Compression, Entry, Outbox, Sink};

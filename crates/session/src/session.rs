@@ -1,11 +1,11 @@
 //! A connection's side of the conversation, carried out.
 
 use std::cell::{RefCell, RefMut};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use roomcast_hub::{Entry, Membership, Outbox, SignedIn, StreamCursor};
+use roomcast_hub::{Entry, Membership, Outbox, SignedIn, Sink, StreamCursor};
 use roomcast_protocol::wire::deflate::Window;
 use roomcast_protocol::wire::{sse, ws_frame};
 use roomcast_protocol::{Close, ConnectionId, Cursor, Room, WireForm, reply};
@@ -107,6 +107,11 @@ impl Session {
             signed_in: RefCell::default(),
             rate_limit: RefCell::default(),
         }
+    }
+
+    /// Has what comes written to `sink` without waking the connection's writer, where that goes at once.
+    pub fn write_directly(&self, sink: Weak<dyn Sink>) {
+        self.outbox.write_directly(self.core.shard().turns(), sink);
     }
 
     pub(crate) fn id(&self) -> ConnectionId {

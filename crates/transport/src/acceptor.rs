@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -41,16 +41,44 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// How many connections a core has. Read by the acceptor, changed by both.
+/// How much a core has to do. Read by the acceptor and by other cores.
 #[derive(Debug, Default)]
-pub struct Load(AtomicUsize);
+pub struct Load {
+    connections: AtomicUsize,
+    busy_percent: AtomicU32,
+}
 
 impl Load {
     /// Connections now.
     pub fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// The share of the last second that it was not waiting for something to do.
+    pub(crate) fn busy_percent(&self) -> u32 {
+        self.busy_percent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_busy_percent(&self, percent: u32) {
+        self.busy_percent.store(percent, Ordering::Relaxed);
+    }
+
+    /// Looks once a second how busy the runtime is that this runs on. Never ends.
+    pub(crate) async fn watch(&self) {
+        let runtime = tokio::runtime::Handle::current().metrics();
+        let (mut since, mut before) = (Instant::now(), runtime.worker_total_busy_duration(0));
+        loop {
+            tokio::time::sleep(BUSY_PERIOD).await;
+            let (now, busy) = (Instant::now(), runtime.worker_total_busy_duration(0));
+            let share = busy.saturating_sub(before).div_duration_f64(now - since);
+            self.set_busy_percent((share * 100.0) as u32);
+            (since, before) = (now, busy);
+        }
     }
 }
+
+/// How often a core says how busy it is.
+const BUSY_PERIOD: Duration = Duration::from_secs(1);
 
 /// A connection on its way to its core; counts there until it is dropped.
 #[derive(Debug)]
@@ -83,7 +111,7 @@ struct Taken(Arc<Load>);
 
 impl Load {
     fn take(load: &Arc<Self>) -> Taken {
-        load.0.fetch_add(1, Ordering::Relaxed);
+        load.connections.fetch_add(1, Ordering::Relaxed);
         Taken(Arc::clone(load))
     }
 
@@ -95,7 +123,7 @@ impl Load {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -113,9 +141,9 @@ impl CoreQueue {
     }
 }
 
-/// How connections that come by these queues are placed.
-pub fn placement(policy: PlacementPolicy, cores: &[CoreQueue]) -> Arc<Placement> {
-    Arc::new(Placement::new(policy, cores.iter().map(CoreQueue::weak).collect()))
+/// How connections that come by these queues are placed; `first_reads` if the first core reads from the broker as well.
+pub fn placement(policy: PlacementPolicy, first_reads: bool, cores: &[CoreQueue]) -> Arc<Placement> {
+    Arc::new(Placement::new(policy, first_reads, cores.iter().map(CoreQueue::weak).collect()))
 }
 
 /// The queue from the acceptor to one core.

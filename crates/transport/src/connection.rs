@@ -83,6 +83,9 @@ pub async fn serve(
     mut incoming: Receiver<Accepted>,
     draining: CancellationToken,
 ) {
+    if let Some(load) = placement.watched(index) {
+        tokio::task::spawn_local(async move { load.watch().await });
+    }
     let context =
         Rc::new(Context { core, placement, index, http, gate, draining, tasks: TaskTracker::new() });
     while let Some(accepted) = incoming.recv().await {

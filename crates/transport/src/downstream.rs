@@ -4,7 +4,10 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
+
+use roomcast_session::Sink;
 
 use crate::socket::Socket;
 
@@ -40,15 +43,29 @@ impl Downstream {
         self.socket.poll_read(context, buffer)
     }
 
+    /// Whether something can be written at once, if the kernel takes it: TLS and HTTP/2 have ways of their own.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.socket, Socket::Tcp(_))
+    }
+
     /// Writes as much of the payload as goes, and gives how much.
     pub(crate) fn poll_write(
         &self,
         context: &mut Context<'_>,
         payload: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.write_framed(payload, |slices| self.socket.poll_write(context, slices))
+    }
+
+    /// Writes payload with what belongs around it.
+    fn write_framed(
+        &self,
+        payload: &[IoSlice<'_>],
+        mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let mut framing = self.framing.borrow_mut();
         if !framing.chunked && framing.before.is_empty() {
-            return self.socket.poll_write(context, payload);
+            return write(payload);
         }
         // A chunk of no bytes would be the last.
         if payload.iter().all(|slice| slice.is_empty()) {
@@ -58,7 +75,7 @@ impl Downstream {
             framing.begin_chunk(payload);
             let mut slices = [IoSlice::new(&[]); SLICES_MAX + 2];
             let count = framing.frame(payload, &mut slices);
-            let written = ready!(self.socket.poll_write(context, &slices[..count]))?;
+            let written = ready!(write(&slices[..count]))?;
             if written == 0 {
                 return Poll::Ready(Ok(0));
             }
@@ -87,6 +104,26 @@ impl Downstream {
         self.framing.borrow_mut().end();
         poll_fn(|context| self.poll_flush(context)).await?;
         self.socket.shutdown().await
+    }
+}
+
+impl Sink for Downstream {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.write_framed(slices, |slices| Poll::Ready(self.socket.try_write(slices))) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        let framing = self.framing.borrow();
+        if framing.chunked || !framing.before.is_empty() {
+            return None;
+        }
+        match &self.socket {
+            Socket::Tcp(stream) => Some(stream.as_fd()),
+            Socket::Tls(_) | Socket::Stream(_) => None,
+        }
     }
 }
 

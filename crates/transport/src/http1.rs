@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use roomcast_session::Session;
+use roomcast_session::{Session, Sink};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
@@ -43,6 +43,15 @@ struct Stream {
 enum StreamKind {
     WebSocket(Box<ws::Conversation>),
     Events(Box<Session>),
+}
+
+impl StreamKind {
+    fn session(&self) -> &Session {
+        match self {
+            Self::WebSocket(conversation) => conversation.session(),
+            Self::Events(session) => session,
+        }
+    }
 }
 
 /// Serves a connection; one that becomes a stream goes on as a task of its own.
@@ -105,7 +114,11 @@ where
 impl Stream {
     /// `early` is what the client has sent after its request.
     async fn run(self, socket: Socket, early: Vec<u8>) {
-        let downstream = Downstream::new(socket, self.head, self.chunked);
+        let downstream = Rc::new(Downstream::new(socket, self.head, self.chunked));
+        if downstream.is_direct() {
+            let sink: Rc<dyn Sink> = downstream.clone();
+            self.kind.session().write_directly(Rc::downgrade(&sink));
+        }
         match self.kind {
             StreamKind::WebSocket(conversation) => conversation.run(&downstream, early).await,
             StreamKind::Events(session) => sse::run(&downstream, &session, early.len()).await,

@@ -3,6 +3,8 @@
 //! The acceptor gives each to the least loaded core. A message of a room whose few members are on one core wakes that
 //! core only, and waking is most of what a small room costs; so a core that finds another room's name in the request
 //! hands the connection on, before anything is read from it. Large rooms are spread: their members are work for all.
+//! Where the first core also reads from the broker, small rooms are kept there while it has little to do: their
+//! messages then wake nobody else.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -24,6 +26,14 @@ const TOGETHER_MAX: u32 = 64;
 const UNEVEN_SHARE: usize = 4;
 const UNEVEN_MIN: usize = 64;
 
+/// Connections up to which the core that reads takes all small rooms: at ten messages a second each they are a fifth of
+/// what a core can write.
+const BESIDE_READER_MAX: usize = 2048;
+
+/// The share of its time, in percent, beyond which it takes no more of them: what is there already may become four
+/// times as busy.
+const READER_BUSY_PERCENT_MAX: u32 = 25;
+
 /// How connections are spread over cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PlacementPolicy {
@@ -38,6 +48,8 @@ pub enum PlacementPolicy {
 #[derive(Debug)]
 pub struct Placement {
     policy: PlacementPolicy,
+    /// The first core is also the one that reads from the broker.
+    first_reads: bool,
     cores: Vec<(WeakSender<Accepted>, Arc<Load>)>,
     rooms: Box<[AtomicU32]>,
     hash: RandomState,
@@ -55,9 +67,18 @@ pub(crate) struct Asks {
 pub(crate) struct RoomHash(u64);
 
 impl Placement {
-    pub(crate) fn new(policy: PlacementPolicy, cores: Vec<(WeakSender<Accepted>, Arc<Load>)>) -> Self {
+    pub(crate) fn new(
+        policy: PlacementPolicy,
+        first_reads: bool,
+        cores: Vec<(WeakSender<Accepted>, Arc<Load>)>,
+    ) -> Self {
         let rooms = (0..COUNTERS).map(|_| AtomicU32::new(0)).collect();
-        Self { policy, cores, rooms, hash: RandomState::new() }
+        Self { policy, first_reads, cores, rooms, hash: RandomState::new() }
+    }
+
+    /// What a core has to keep up to date about itself. Only of the one that reads anybody asks.
+    pub(crate) fn watched(&self, core: usize) -> Option<Arc<Load>> {
+        (self.first_reads && core == 0).then(|| Arc::clone(&self.cores[0].1))
     }
 
     /// The room that a request asks for, from what there is of it; only a hint. None where it does not matter.
@@ -73,10 +94,20 @@ impl Placement {
         let counter = room.0 as usize % COUNTERS;
         let others = self.rooms[counter].fetch_add(1, Ordering::Relaxed);
         let asks = Asks { placement: Arc::clone(self), counter };
+        let home = (others < TOGETHER_MAX).then(|| self.home(room)).flatten();
+        (asks, home.filter(|home| *home != here))
+    }
+
+    /// The core of a small room, if that can take more.
+    fn home(&self, room: RoomHash) -> Option<usize> {
+        let first = &self.cores[0].1;
+        let is_idle = first.get() < BESIDE_READER_MAX && first.busy_percent() < READER_BUSY_PERCENT_MAX;
+        if self.first_reads && is_idle {
+            return Some(0);
+        }
         // Other bits than those that choose the counter.
         let home = (room.0 >> 32) as usize % self.cores.len();
-        let is_small = others < TOGETHER_MAX;
-        (asks, (is_small && home != here && self.has_room_for_more(home)).then_some(home))
+        self.has_room_for_more(home).then_some(home)
     }
 
     fn has_room_for_more(&self, core: usize) -> bool {
@@ -145,7 +176,7 @@ mod tests {
         let loads: Vec<Arc<Load>> = (0..4).map(|_| Arc::default()).collect();
         let queues: Vec<_> = loads.iter().map(|load| core_queue(Arc::clone(load))).collect();
         let cores = queues.iter().map(|(queue, _)| queue.weak()).collect();
-        let placement = Arc::new(Placement::new(PlacementPolicy::ByRoom, cores));
+        let placement = Arc::new(Placement::new(PlacementPolicy::ByRoom, false, cores));
         let room = placement.room(b"GET /ws?room=small HTTP/1.1\r\n").unwrap();
         let homes: Vec<_> = (0..4).map(|here| placement.ask(room, here)).collect();
         let elsewhere: Vec<_> = homes.iter().filter_map(|(_, home)| *home).collect();
@@ -168,9 +199,29 @@ mod tests {
     }
 
     #[test]
+    fn the_core_that_reads_takes_small_rooms_while_it_has_little_to_do() {
+        let loads: Vec<Arc<Load>> = (0..2).map(|_| Arc::default()).collect();
+        let queues: Vec<_> = loads.iter().map(|load| core_queue(Arc::clone(load))).collect();
+        let cores = queues.iter().map(|(queue, _)| queue.weak()).collect();
+        let placement = Arc::new(Placement::new(PlacementPolicy::ByRoom, true, cores));
+        let rooms =
+            (0..100).map(|n| placement.room(format!("GET /ws?room={n} HTTP/1.1\r\n").as_bytes()).unwrap());
+        let rooms: Vec<_> = rooms.collect();
+        let homes = || rooms.iter().map(|room| placement.ask(*room, 1).1).collect::<Vec<_>>();
+        assert!(homes().iter().all(|home| *home == Some(0)));
+
+        loads[0].set_busy_percent(READER_BUSY_PERCENT_MAX);
+        assert!(homes().contains(&None), "a busy one shares");
+        loads[0].set_busy_percent(READER_BUSY_PERCENT_MAX - 1);
+        assert!(!homes().contains(&None));
+        let _many: Vec<_> = (0..BESIDE_READER_MAX).map(|_| loads[0].take_for_tests()).collect();
+        assert!(homes().iter().all(Option::is_none), "it has too many more than the other");
+    }
+
+    #[test]
     fn least_loaded_asks_for_no_room() {
         let (queue, _incoming) = core_queue(Arc::default());
-        let placement = Placement::new(PlacementPolicy::LeastLoaded, vec![queue.weak(), queue.weak()]);
+        let placement = Placement::new(PlacementPolicy::LeastLoaded, true, vec![queue.weak(), queue.weak()]);
         assert_eq!(placement.room(b"GET /ws?room=a HTTP/1.1\r\n"), None);
     }
 }

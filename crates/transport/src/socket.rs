@@ -76,18 +76,21 @@ impl Socket {
         match self {
             Self::Tcp(stream) => loop {
                 ready!(stream.poll_write_ready(context))?;
-                // The kernel has less to do for one slice than for a list of one.
-                let written = match slices {
-                    [slice] => stream.try_write(slice),
-                    slices => stream.try_write_vectored(slices),
-                };
-                match written {
+                match try_write(stream, slices) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
             },
             Self::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(context, slices),
             Self::Stream(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(context, slices),
+        }
+    }
+
+    /// Writes as much as goes at once; only to a plain connection.
+    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => try_write(stream, slices),
+            Self::Tls(_) | Self::Stream(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -111,6 +114,14 @@ impl Socket {
                 poll_fn(|context| Pin::new(&mut *stream.borrow_mut()).poll_shutdown(context)).await
             }
         }
+    }
+}
+
+fn try_write(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    // The kernel has less to do for one slice than for a list of one.
+    match slices {
+        [slice] => stream.try_write(slice),
+        slices => stream.try_write_vectored(slices),
     }
 }
 

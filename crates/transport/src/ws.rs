@@ -124,6 +124,10 @@ async fn over_http2_stream(on_upgrade: OnUpgrade, conversation: Conversation, he
 }
 
 impl Conversation {
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Reads and writes until one side is through, then ends in order (RFC 6455, section 7.1): our
     /// close frame goes out, the peer's comes in, each within a limit. `early` has come with the handshake.
     pub(crate) async fn run(&self, downstream: &Downstream, mut early: Vec<u8>) {

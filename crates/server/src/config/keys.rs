@@ -52,13 +52,19 @@ pub(crate) const KEYS: &[Key] = &[
         "server.placement",
         Kind::Choice(&["by_room", "least_loaded"]),
         "\"by_room\"",
-        "Which of them a connection goes to. by_room: the members of a small room together, so that a message\nwakes one thread. least_loaded: to the one with the fewest.",
+        "Which of them a connection goes to. by_room: the members of a small room together, so that a message\nwakes one thread, and with the reader of the broker while there are few. least_loaded: to the one with the fewest.",
     ),
     key(
         "server.cluster_thread",
         Kind::Choice(&["auto", "shared", "own"]),
         "\"auto\"",
         "Where messages come in from the broker. shared: on the first of them, which saves waking another.\nown: on one more. auto: own with 4 or more.",
+    ),
+    key(
+        "server.batched_writes",
+        Kind::Choice(&["auto", "off"]),
+        "\"auto\"",
+        "Whether messages for many clients are handed to the kernel together (io_uring, Linux 6.1 or newer). auto: where\nit lets us.",
     ),
     key(
         "server.heartbeat",

@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) cores: usize,
     pub(crate) placement: PlacementPolicy,
     pub(crate) cluster_thread: ClusterThread,
+    pub(crate) batched_writes: bool,
     /// 0 for as many as descriptors allow.
     pub(crate) connections_max: usize,
     /// `None` for the embedded broker.
@@ -118,6 +119,7 @@ impl Reader {
                 "own" => ClusterThread::Own,
                 _ => ClusterThread::Auto,
             },
+            batched_writes: self.text("server.batched_writes") == "auto",
             connections_max: self.number("limits.connections"),
             redis: self.redis(raw),
             drain_window: self.duration("drain.window"),
