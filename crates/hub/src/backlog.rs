@@ -171,7 +171,6 @@ impl Backlog {
         });
         let mut skip = self.written;
         let mut count = 0;
-        // Vacant slots take a place among the slices: they are few.
         for (slice, chunk) in slices.iter_mut().zip(&mut chunks) {
             *slice = IoSlice::new(&chunk[skip..]);
             skip = 0;
@@ -180,18 +179,9 @@ impl Backlog {
         count
     }
 
-    /// What is to be written next, if it is all that waits and none of it is written yet.
+    /// All that waits, if it is one thing of which nothing is written yet.
     pub(crate) fn only(&self) -> Option<Entry> {
-        if self.slots.len() != 1 || self.written > 0 {
-            return None;
-        }
-        match self.slots.front()? {
-            Slot::Reply(bytes) => Some(Entry::Reply(bytes.clone())),
-            Slot::Shared(Shared::Message(bytes) | Shared::Droppable(bytes, _)) => {
-                Some(Entry::Message(Rc::clone(bytes)))
-            }
-            Slot::Shared(_) => None,
-        }
+        self.slots.front().filter(|_| self.slots.len() == 1 && self.written == 0)?.entry()
     }
 
     /// The gap that has to be told before anything else.

@@ -45,6 +45,17 @@ impl Slot {
         }
     }
 
+    /// The same as an entry, where that is what it is.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        match self {
+            Self::Reply(bytes) => Some(Entry::Reply(bytes.clone())),
+            Self::Shared(Shared::Message(bytes) | Shared::Droppable(bytes, _)) => {
+                Some(Entry::Message(Rc::clone(bytes)))
+            }
+            Self::Shared(_) => None,
+        }
+    }
+
     pub(crate) fn cost(&self) -> usize {
         self.bytes().map_or(0, cost)
     }

@@ -14,6 +14,9 @@ use crate::outbox::Outbox;
 /// Writes between two looks at what else the core has to do: a quarter of a millisecond.
 const WRITES_MAX: usize = 64;
 
+/// So many are written together; fewer cost as much one by one.
+const TOGETHER_MIN: usize = 16;
+
 /// Where an outbox can be written to without waiting.
 pub trait Sink {
     /// Writes as much as goes at once, and gives how much of it that was. An error, [`io::ErrorKind::WouldBlock`] among
@@ -125,7 +128,7 @@ impl Turns {
     fn write_some(&self, outboxes: &[Rc<Outbox>]) {
         let mut batch = self.batch.borrow_mut();
         let begun = outboxes.iter().filter_map(|outbox| Some((outbox, outbox.begin_turn()?)));
-        let Some(batch) = batch.as_mut().filter(|_| outboxes.len() > 1) else {
+        let Some(batch) = batch.as_mut().filter(|_| outboxes.len() >= TOGETHER_MIN) else {
             return begun.for_each(|(outbox, sink)| outbox.write_to(&*sink));
         };
         let mut together = Vec::with_capacity(outboxes.len());

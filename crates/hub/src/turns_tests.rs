@@ -192,13 +192,13 @@ proptest! {
     #[test]
     fn everything_arrives_in_order(
         clients in proptest::collection::vec(
-            (proptest::collection::vec(0..6_usize, 0..20), any::<bool>(), any::<u8>()), 1..8),
-        steps in proptest::collection::vec((0..8_usize, 0..4_u8), 1..60),
+            (proptest::collection::vec(0..6_usize, 0..20), any::<bool>()), 1..2 * TOGETHER_MIN),
+        steps in proptest::collection::vec((any::<usize>(), 0..8_u8), 1..200),
         together in any::<bool>(),
     ) {
         let turns = Rc::<Turns>::default();
         let clients: Vec<_> =
-            clients.into_iter().map(|(takes, descriptor, _)| Client::new(&turns, takes, descriptor)).collect();
+            clients.into_iter().map(|(takes, descriptor)| Client::new(&turns, takes, descriptor)).collect();
         if together {
             let peers = clients.iter().map(|client| Rc::clone(&client.peer)).collect();
             turns.write_together(Box::new(Kernel { peers, calls: Rc::default() }));
@@ -208,12 +208,12 @@ proptest! {
         for (number, (client, action)) in steps.into_iter().enumerate() {
             let client = client % clients.len();
             match action {
-                0 | 1 => {
+                0..5 => {
                     let text = format!("{number},");
                     clients[client].send(&text);
                     expected[client] += &text;
                 }
-                2 => runtime.block_on(turns.write()),
+                5 | 6 => runtime.block_on(turns.write()),
                 _ => clients[client].run_writer(),
             }
         }
@@ -228,7 +228,7 @@ proptest! {
 #[tokio::test]
 async fn those_that_can_be_are_written_together() {
     let turns = Rc::<Turns>::default();
-    let clients: Vec<_> = (0..10).map(|n| Client::new(&turns, Vec::new(), n != 3)).collect();
+    let clients: Vec<_> = (0..TOGETHER_MIN).map(|n| Client::new(&turns, Vec::new(), n != 3)).collect();
     let calls = Rc::<Cell<usize>>::default();
     let peers = clients.iter().map(|client| Rc::clone(&client.peer)).collect();
     turns.write_together(Box::new(Kernel { peers, calls: Rc::clone(&calls) }));
