@@ -17,3 +17,6 @@ use std::time::Duration;
 
 /// How long a client waits for something that must come. Generous: it only bounds a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client waits for what it was promised while the server sends nothing but pings, which are signs of life.
+pub const PINGS_ONLY_MAX: Duration = Duration::from_secs(120);

@@ -2,8 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use crate::PINGS_ONLY_MAX;
 use crate::http::{Response, connect, read_head};
+use crate::ws::nothing_but_pings;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,12 +82,20 @@ impl SseClient {
         self.stream.get_ref().stream.get_ref()
     }
 
-    /// The next event; an error at the end of the stream.
+    /// The next event; an error at the end of the stream, and where nothing but comments comes for [`PINGS_ONLY_MAX`].
     pub fn event(&mut self) -> io::Result<Event> {
+        self.event_within(PINGS_ONLY_MAX)
+    }
+
+    fn event_within(&mut self, limit: Duration) -> io::Result<Event> {
+        let begin = Instant::now();
         let mut event = Event::default();
         let mut data: Vec<String> = Vec::new();
         loop {
             let line = self.line()?;
+            if line.starts_with(':') && begin.elapsed() > limit {
+                return Err(nothing_but_pings(limit));
+            }
             if line.is_empty() {
                 if data.is_empty() {
                     event.event.clear();

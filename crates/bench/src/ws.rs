@@ -2,7 +2,9 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use crate::PINGS_ONLY_MAX;
 use crate::http::{Response, connect, read_head, read_response};
 
 /// Any key does: the client does not check the answer to it.
@@ -128,12 +130,20 @@ impl WsClient {
         Ok(Frame { first: head[0], payload })
     }
 
-    /// The next frame that is not a ping; pings are answered.
+    /// The next frame that is not a ping; pings are answered, for [`PINGS_ONLY_MAX`].
     pub fn message(&mut self) -> io::Result<Frame> {
+        self.message_within(PINGS_ONLY_MAX)
+    }
+
+    fn message_within(&mut self, limit: Duration) -> io::Result<Frame> {
+        let begin = Instant::now();
         loop {
             let frame = self.frame()?;
             if frame.first != 0x89 {
                 return Ok(frame);
+            }
+            if begin.elapsed() > limit {
+                return Err(nothing_but_pings(limit));
             }
             self.send_frame(0x8a, &frame.payload)?;
         }
@@ -153,6 +163,11 @@ impl WsClient {
     pub fn stream(&self) -> &TcpStream {
         self.stream.get_ref()
     }
+}
+
+/// Each ping is a sign of life, so that waiting for a message that is missing would never end by itself.
+pub(crate) fn nothing_but_pings(limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the server has sent nothing but pings for {limit:?}"))
 }
 
 fn refused(response: &Response) -> io::Error {
@@ -176,4 +191,27 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out.extend(MASK);
     out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_message_that_is_missing_is_an_error_although_pings_come() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let mut client = WsClient { stream, extensions: None };
+        let (mut server, _) = listener.accept().unwrap();
+        let pinging = std::thread::spawn(move || {
+            while server.write_all(&[0x89, 0]).is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let error = client.message_within(Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        drop(client);
+        pinging.join().unwrap();
+    }
 }

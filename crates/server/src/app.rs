@@ -15,14 +15,15 @@ use roomcast_protocol::NodeId;
 use roomcast_session::auth::{Access, Authenticator};
 use roomcast_session::{CoreShared, Settings, Tracer};
 use roomcast_transport::{Acceptor, BindError, Gate, HttpSettings, Load, core_queue, placement};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::runtime::RuntimeMetrics;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Api, Metrics, Source};
 use crate::certificates::Renewal;
 use crate::config::{Config, ConfigError, JwksConfig};
-use crate::cores::{self, Errands, Own, Shared, Started};
+use crate::cores::{self, Errands, Own, Shared, Started, Thread};
 use crate::descriptors;
 use crate::health::Health;
 use crate::jwks;
@@ -30,6 +31,7 @@ use crate::log::LineLimit;
 use crate::otlp::{self, SpanCounts};
 use crate::share::Share;
 use crate::shutdown::{Signals, Wish};
+use crate::vital::Vital;
 
 /// How long connections may take to end after the drain window, and after being made to leave.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -99,11 +101,10 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     let cluster = Box::pin(async move {
         tokio::join!(driver, router.run());
     });
-    let main = tokio::runtime::Handle::current().metrics();
-    let mut threads = vec![("main".to_owned(), main)];
+    let mut threads = Vec::new();
     let mut on_a_core = None;
     match cores::start_cluster(config.cluster_thread, count, cluster)? {
-        Started::OnItsOwn(metrics) => threads.push(("cluster".to_owned(), metrics)),
+        Started::OnItsOwn(thread) => threads.push(thread),
         Started::ForACore(cluster) => on_a_core = Some(cluster),
     }
 
@@ -116,7 +117,8 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
         certificates,
         admin_certificates,
     };
-    tokio::spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
+    let mut vital = Vital::default();
+    vital.spawn(jwks::run(Arc::clone(&replaceable.authenticator), replaceable.jwks.subscribe()));
     let span_counts = Arc::<SpanCounts>::default();
     let (tracer, collecting) = tracer(&config, &span_counts)?;
     let core = CoreShared {
@@ -145,20 +147,17 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     };
     let shards: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
     let (errands, core_errands) = Errands::new(count);
-    let mut core_ends = Vec::new();
     for (index, ((queues, errands), incoming)) in
         shard_queues.into_iter().zip(core_errands).zip(incoming).enumerate()
     {
         let stats = Arc::clone(&shards[index]);
         let own = Own { index, stats, queues, incoming, errands, cluster: on_a_core.take() };
-        let (end, metrics) = cores::start_core(shared.clone(), own)?;
-        core_ends.push(end);
-        threads.push((format!("core-{index}"), metrics));
+        threads.push(cores::start_core(shared.clone(), own)?);
     }
 
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
     let share = Arc::new(Share::new(node, shards.clone(), Arc::clone(&broker)));
-    tokio::spawn(Arc::clone(&share).run());
+    vital.spawn(Arc::clone(&share).run());
     let metrics = Metrics::new(Source {
         share: Arc::clone(&share),
         spans: span_counts,
@@ -173,18 +172,18 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
         users,
         loads,
         connections_max,
-        threads,
+        threads: runtimes(&threads),
         events: weak_events,
         inboxes,
     })
     .context("cannot register metrics")?;
-    tokio::spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
+    vital.spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
     let api =
         Api { node, broker, share, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
-    tokio::spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
+    vital.spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
-    let acceptor = tokio::spawn(acceptor.run(
+    let mut acceptor = tokio::spawn(acceptor.run(
         core_queues,
         gate,
         Arc::clone(&replaceable.http),
@@ -196,6 +195,9 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     tokio::select! {
         () = serve_until_end(&mut signals, reload, &replaceable, &health) => {}
         () = drain_wish.notified() => info!("asked to drain by the admin API"),
+        thread = cores::first_to_end(&mut threads) => return Err(failed(&thread)),
+        task = vital.failed() => return Err(failed("main").context(task)),
+        _ = &mut acceptor => return Err(failed("the acceptor")),
     }
 
     info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
@@ -203,8 +205,9 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     accepting.cancel();
     let _ = acceptor.await;
     shared.draining.cancel();
-    let everyone_left = all(core_ends);
-    end(everyone_left, &mut signals, &shared).await;
+    // That of the cluster, if there is one, goes on until the process ends.
+    let cores = threads.split_off(threads.len() - count);
+    end(cores::all_ended(cores), &mut signals, &shared).await;
     // Members of this node leave now rather than when it is missed.
     let _ = tokio::time::timeout(END_LIMIT, shared.core.broker.close()).await;
     if let Some((end, collecting)) = collecting {
@@ -251,10 +254,19 @@ async fn end(everyone_left: impl Future<Output = ()>, signals: &mut Signals, sha
     }
 }
 
-async fn all(ends: Vec<oneshot::Receiver<()>>) {
-    for end in ends {
-        let _ = end.await;
-    }
+/// A thread, or what it does for all clients, is gone. Nothing mends that but a new process, and staying would keep
+/// clients connected who get nothing.
+fn failed(thread: &str) -> anyhow::Error {
+    anyhow!(
+        "{thread} has failed: that is a mistake in roomcast, please report it with the lines above; the node ends, and \
+         whatever runs it has to start it again"
+    )
+}
+
+fn runtimes(threads: &[Thread]) -> Vec<(String, RuntimeMetrics)> {
+    let main = ("main".to_owned(), tokio::runtime::Handle::current().metrics());
+    let others = threads.iter().map(|thread| (thread.name.clone(), thread.metrics.clone()));
+    std::iter::once(main).chain(others).collect()
 }
 
 fn core_count(configured: usize) -> usize {

@@ -6,11 +6,12 @@
 //! * the main thread: the public port, health, metrics and signals, which therefore answer while the
 //!   cores are busy.
 
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,10 @@ use tokio::runtime::{Runtime, RuntimeMetrics};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::batch;
+use crate::vital::Vital;
 
 /// Where the broker's connections and the router run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,17 +122,48 @@ pub(crate) struct Own {
     pub(crate) cluster: Option<Cluster>,
 }
 
-/// Starts one core. The receiver hears when its last connection has ended.
-pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<(oneshot::Receiver<()>, RuntimeMetrics)> {
+/// A thread that has been started.
+pub(crate) struct Thread {
+    pub(crate) name: String,
+    pub(crate) metrics: RuntimeMetrics,
+    /// Hears when its work is done, for a core when its last connection has ended; an error where the thread is gone before.
+    end: oneshot::Receiver<()>,
+}
+
+/// The name of the first thread that ends. None should, while the node serves.
+pub(crate) async fn first_to_end(threads: &mut [Thread]) -> String {
+    poll_fn(|task| {
+        let ended = threads.iter_mut().find_map(|Thread { name, end, .. }| {
+            let is_over = Pin::new(end).poll(task).is_ready();
+            is_over.then(|| name.clone())
+        });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Waits until the work of all these threads is done.
+pub(crate) async fn all_ended(threads: Vec<Thread>) {
+    for Thread { name, end, .. } in threads {
+        if end.await.is_err() {
+            error!(thread = name, "failed while its clients were asked to leave");
+        }
+    }
+}
+
+/// Starts one core.
+pub(crate) fn start_core(shared: Shared, own: Own) -> io::Result<Thread> {
     let (ended, end) = oneshot::channel();
     let runtime = runtime()?;
     let metrics = runtime.metrics();
-    Builder::new().name(format!("core-{}", own.index)).spawn(move || {
+    let name = format!("core-{}", own.index);
+    Builder::new().name(name.clone()).spawn(move || {
         LocalSet::new().block_on(&runtime, run_core(shared, own, ended));
     })?;
-    Ok((end, metrics))
+    Ok(Thread { name, metrics, end })
 }
 
+/// Runs until its connections have ended and `ended` has heard so, or until something fails that all of them need.
 async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
     let Own { index, stats, queues, incoming, mut errands, cluster } = own;
     let Shared { core, started, http, gate, placement, batched_writes, drain_window, draining, stopping } =
@@ -140,11 +174,11 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
         batch::write_together(index, &shard);
     }
     let core = Rc::new(Core::new(index, Rc::clone(&shard), core));
-    tokio::task::spawn_local(Rc::clone(&shard).run(queues.inbox));
-    tokio::task::spawn_local(Rc::clone(&shard).keep_writing());
-    tokio::task::spawn_local(shard.announce(queues.interest));
-    tokio::task::spawn_local(Rc::clone(&core).keep_time());
-    tokio::task::spawn_local({
+    let mut vital = Vital::default();
+    vital.spawn_local(Rc::clone(&shard).keep_writing());
+    vital.spawn_local(Rc::clone(&shard).announce(queues.interest));
+    vital.spawn_local(Rc::clone(&core).keep_time());
+    vital.spawn_local({
         let core = Rc::clone(&core);
         async move {
             while let Some(errand) = errands.recv().await {
@@ -152,32 +186,48 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
             }
         }
     });
-    tokio::task::spawn_local({
+    vital.spawn_local({
         let (core, draining) = (Rc::clone(&core), draining.clone());
         async move {
             draining.cancelled().await;
             drain(core, drain_window).await;
         }
     });
-    tokio::task::spawn_local({
+    vital.spawn_local({
         let core = Rc::clone(&core);
         async move {
             stopping.cancelled().await;
             core.stop();
         }
     });
-    let cluster = cluster.map(tokio::task::spawn_local);
-    serve(core, index, placement, http, gate, incoming, draining).await;
+    let has_cluster = cluster.is_some();
+    // Not tasks among those of ten thousand connections, which may all have something to do: this thread looks at what
+    // it waits for itself after a few dozen of them. In this order, so that a message which comes in is out in one go.
+    let mut messages = pin!(async {
+        let reading = async {
+            if let Some(cluster) = cluster {
+                cluster.await;
+            }
+        };
+        tokio::join!(biased; reading, shard.run(queues.inbox));
+        pending::<()>().await;
+    });
+    tokio::select! {
+        biased;
+        () = &mut messages => {}
+        () = serve(core, index, placement, http, gate, incoming, draining) => {}
+        failed = vital.failed() => return error!(%failed, core = index, "what all clients of a core need has failed"),
+    }
     let _ = ended.send(());
     // The broker is needed until the process ends: it says that this node's members leave.
-    if let Some(cluster) = cluster {
-        let _ = cluster.await;
+    if has_cluster {
+        messages.await;
     }
 }
 
 /// Where the cluster has been started.
 pub(crate) enum Started {
-    OnItsOwn(RuntimeMetrics),
+    OnItsOwn(Thread),
     /// Not yet: the first core runs it.
     ForACore(Cluster),
 }
@@ -187,13 +237,84 @@ pub(crate) fn start_cluster(thread: ClusterThread, cores: usize, cluster: Cluste
     if thread.is_shared(cores) {
         return Ok(Started::ForACore(cluster));
     }
+    let (ended, end) = oneshot::channel();
     let runtime = runtime()?;
     let metrics = runtime.metrics();
-    Builder::new().name("cluster".to_owned()).spawn(move || runtime.block_on(cluster))?;
-    Ok(Started::OnItsOwn(metrics))
+    let name = "cluster".to_owned();
+    Builder::new().name(name.clone()).spawn(move || {
+        runtime.block_on(cluster);
+        let _ = ended.send(());
+    })?;
+    Ok(Started::OnItsOwn(Thread { name, metrics, end }))
 }
 
 /// A runtime of the thread that uses it.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Raw};
+    use roomcast_broker::{MemoryBroker, NodeInfo, event_queue};
+    use roomcast_hub::queues;
+    use roomcast_protocol::NodeId;
+    use roomcast_session::auth::Authenticator;
+    use roomcast_transport::{CoreQueue, core_queue, placement};
+
+    /// A core that runs `cluster`, and what the acceptor has of it.
+    fn start(index: usize, cluster: Cluster) -> (Thread, CoreQueue) {
+        let config = Config::from_raw(Raw::default(), &|_| None).unwrap();
+        let info = NodeInfo { id: NodeId(1), name: "n".to_owned() };
+        let (broker, _driver) = MemoryBroker::new(info, event_queue().0, Arc::default());
+        let (_router, mut shards) = queues(1);
+        let (acceptor, incoming) = core_queue(Arc::default());
+        let shared = Shared {
+            core: CoreShared {
+                tracer: None,
+                node: NodeId(1),
+                broker: Arc::new(broker),
+                hub: Arc::default(),
+                settings: Arc::new(ArcSwap::from_pointee(config.session)),
+                authenticator: Arc::new(Authenticator::new(config.auth.access)),
+                users: Arc::default(),
+            },
+            started: Instant::now(),
+            http: Arc::new(ArcSwap::from_pointee(config.http)),
+            gate: Arc::new(Gate::new(None)),
+            placement: placement(config.placement, false, std::slice::from_ref(&acceptor)),
+            batched_writes: false,
+            drain_window: config.drain_window,
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+        };
+        let (_, mut errands) = Errands::new(1);
+        let (queues, errands) = (shards.remove(0), errands.remove(0));
+        let own = Own { index, stats: Arc::default(), queues, incoming, errands, cluster: Some(cluster) };
+        (start_core(shared, own).unwrap(), acceptor)
+    }
+
+    #[tokio::test]
+    async fn a_core_ends_when_something_panics_that_all_its_clients_need() {
+        let (serving, _acceptor) = start(0, Box::pin(pending()));
+        let (failing, _its_acceptor) = start(1, Box::pin(async { panic!("of all things") }));
+        let mut threads = [serving, failing];
+        assert_eq!(first_to_end(&mut threads).await, "core-1");
+    }
+
+    #[tokio::test]
+    async fn a_core_has_not_failed_when_its_connections_have_ended() {
+        for cluster in [Box::pin(pending()) as Cluster, Box::pin(async {})] {
+            let (core, acceptor) = start(0, cluster);
+            drop(acceptor);
+            assert_eq!(core.end.await, Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_no_end_of_work() {
+        let (core, _acceptor) = start(0, Box::pin(async { panic!("of all things") }));
+        assert!(core.end.await.is_err());
+    }
 }

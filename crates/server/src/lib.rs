@@ -20,5 +20,6 @@ mod otlp;
 mod outbound;
 mod share;
 mod shutdown;
+mod vital;
 
 pub use cli::run;

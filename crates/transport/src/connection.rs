@@ -98,14 +98,13 @@ pub async fn serve(
 async fn connection(mut accepted: Accepted, context: Rc<Context>) {
     let peer = accepted.peer;
     let GateSettings { first_byte, proxy_protocol, .. } = context.http.load().gate;
-    let deadline = *accepted.deadline.get_or_insert_with(|| Instant::now() + first_byte);
     let heartbeat = context.core.settings().heartbeat;
     let is_plain = !proxy_protocol && context.gate.tls.is_none();
-    let served = match prepare(&accepted.stream, heartbeat) {
+    let served = match prepare(&mut accepted, first_byte, heartbeat) {
         Err(error) => Err(error.into()),
-        Ok(()) if is_plain => serve_plain(accepted, deadline, &context).await,
+        Ok(deadline) if is_plain => serve_plain(accepted, deadline, &context).await,
         // Boxed, so that plain connections do not hold what the others need.
-        Ok(()) => Box::pin(serve_wrapped(accepted, deadline, &context)).await,
+        Ok(deadline) => Box::pin(serve_wrapped(accepted, deadline, &context)).await,
     };
     if let Err(error) = served {
         debug!(%peer, error, "a connection ended early");
@@ -140,11 +139,16 @@ impl Begin {
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-fn prepare(stream: &std::net::TcpStream, heartbeat: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Until when the first byte of HTTP may come. What another core has handed over is prepared already.
+fn prepare(accepted: &mut Accepted, first_byte: Duration, heartbeat: Duration) -> io::Result<Instant> {
+    if let Some(deadline) = accepted.deadline {
+        return Ok(deadline);
+    }
+    accepted.stream.set_nodelay(true)?;
     // A peer that is gone without a word, or takes nothing, is given up by the kernel after the two
     // heartbeats that any other is given.
-    SockRef::from(stream).set_tcp_user_timeout(Some(heartbeat * 2))
+    SockRef::from(&accepted.stream).set_tcp_user_timeout(Some(heartbeat * 2))?;
+    Ok(*accepted.deadline.insert(Instant::now() + first_byte))
 }
 
 /// A connection that begins with HTTP, here or on the core where its room is.
