@@ -75,6 +75,11 @@ impl Scene {
         &self.programs[number]
     }
 
+    /// Tells a program what to do with one of its clients.
+    pub(crate) fn tell(&mut self, program: usize, line: &Value) {
+        self.programs[program].tell(line);
+    }
+
     /// A publish that fails may nevertheless stay, beside its repetition.
     pub(crate) fn data_may_be_lost(&self) {
         self.accepted.may_lose.store(true, Ordering::Relaxed);
@@ -105,7 +110,7 @@ impl Scene {
         for program in &self.programs {
             let before: Vec<_> = program.told().iter().map(|client| client.has.clone()).collect();
             let is_new = |client: &Told, before: &BTreeMap<String, Id>| {
-                ROOMS.iter().all(|room| client.has.get(*room) > before.get(*room))
+                client.is_gone || ROOMS.iter().all(|room| client.has.get(*room) > before.get(*room))
             };
             wait_until("everyone hears something new of every room", || {
                 program.told().iter().zip(&before).all(|(client, before)| is_new(client, before))
