@@ -52,8 +52,10 @@ export class TabRequests implements Port {
   }
 
   join(name: string, after?: string, watch = false): void {
-    const { id = after, hasBegun = false, isMissing = false, ...known } = this.#rooms.get(name) ?? {};
-    this.#rooms.set(name, { id, hasBegun, isMissing, watch: known.watch || watch, isLeft: false });
+    const room = this.#rooms.get(name) ?? { id: after, watch, isLeft: false, hasBegun: false, isMissing: false };
+    room.watch ||= watch;
+    room.isLeft = false;
+    this.#rooms.set(name, room);
     this.#core?.join(name, after, watch);
   }
 

@@ -1,6 +1,6 @@
 // The same as sdk.mjs in headless Chromium: sdk-chromium.mjs DIST CONFIG…. Each client has a page of its own, which is empty but for the
 // package from DIST, unbundled. It is of the origin that the client connects to; with `isShared` in its CONFIG it is a tab beside the
-// others that have it, on an origin of this program, because the script of a SharedWorker has to be served. `{"n":0,"jump":MS}` has the
+// others that have it, on an origin of this program, because the script of a SharedWorker has to be served; with `hasOneWorker` it makes no second one. `{"n":0,"jump":MS}` has the
 // page's clock jump, `{"n":0,"crash":true}` has the tab die.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -32,7 +32,8 @@ async function begin(config) {
   const { connectShared } = await import("/sdk/shared.js");
   const { start } = await import("/sdk/test.js");
   const makeWorker = () => new SharedWorker("/sdk/worker.js", { type: "module" });
-  const sdk = config.isShared ? { connect: (url, options) => connectShared(makeWorker, url, options) } : { connect };
+  const worker = config.hasOneWorker ? makeWorker() : makeWorker;
+  const sdk = config.isShared ? { connect: (url, options) => connectShared(worker, url, options) } : { connect };
   const extra = config.secret ? { token: (reason) => giveToken(reason) } : {};
   globalThis.client = start(sdk, config, (line) => void (told = told.then(() => tell(line))), extra);
 }

@@ -61,7 +61,7 @@ const BY_GATEWAY = [
   [4403, /./, "a room that the token does not grant", (place) => guarded(place, { rooms: { subscribe: ["other"] } })],
   [4403, /./, "publishing where the token grants listening", (place) => guarded(place, { rooms: { subscribe: ["*"] } }, { send: ["x"] })],
   [4403, /./, "publishing where backends do", (place) => guarded(place, {}, { room: "backend:a", send: ["x"] })],
-  [4429, /rate limited/, "a flood in raw mode", (place) => guarded(place, {}, { send: Array(100).fill("x") })],
+  [4429, /too many messages/, "a flood in raw mode", (place) => guarded(place, {}, { send: Array(100).fill("x") })],
 ];
 
 function guarded({ room: own, world }, claims, { seconds, room = own, ...rest } = {}) {
