@@ -15,6 +15,8 @@ export type WhenGone = (lock: string, run: () => void) => void;
 
 /** A worker that has said nothing for so long, in milliseconds, has died while it was being asked: another is made. */
 const WORKER_MS_MAX = 10_000;
+/** So many in a row that say nothing, and there are none here: the page may not have any, or the script is not where it should be. */
+const SILENT_WORKERS_MAX = 2;
 
 /**
  * As `connect`, over the connection of a worker; tabs with the same address and options share one. `worker` makes it: a worker dies with
@@ -42,9 +44,10 @@ export function connectPort<M = RoomTypes>(
   const hello = { url: href, options: shared, asksForToken: typeof token === "function" };
   let lock: string | undefined;
   let worker: MessagePort | undefined;
+  let silentWorkers = 0;
 
   const attach = () => {
-    worker = open();
+    worker = silentWorkers < SILENT_WORKERS_MAX ? tryTo(open) : undefined;
     if (!worker) {
       const core = createCore(url, options as Options, (name, value) => requests.take(name, value));
       requests.attach(core);
@@ -60,11 +63,13 @@ export function connectPort<M = RoomTypes>(
       }
     };
     const silence = setTimeout(() => {
+      silentWorkers += 1;
       post({ call: ["close"] });
       next(port);
     }, WORKER_MS_MAX);
     port.onmessage = ({ data }: MessageEvent<ToTab>) => {
       clearTimeout(silence);
+      silentWorkers = 0;
       if (port !== worker) return;
       if ("notice" in data) requests.take(data.notice[0], data.notice[1] as Notices[keyof Notices]);
       else if ("lock" in data) whenGone(data.lock, () => next(port));
@@ -93,6 +98,14 @@ export function connectPort<M = RoomTypes>(
     client.room(room, { after });
   }
   return client;
+}
+
+function tryTo<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is asked of a worker, as messages. */

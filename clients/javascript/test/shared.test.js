@@ -230,13 +230,45 @@ test("a worker that says nothing is given up", async (context) => {
   const tab = browser.open({ rooms: ["a"] });
   browser.crash();
   context.mock.timers.tick(9999);
-  assert.equal(browser.cores.length, 0);
+  assert.equal(browser.cores.length, 0, "not yet");
   context.mock.timers.tick(1);
   await browser.settled();
   assert.deepEqual(browser.calls("join"), [["a", undefined, false]]);
   browser.cores[0].emit("joined", { room: "a", resumed: false, id: "5-1" });
   await browser.settled();
   assert.deepEqual(tab.of("joined"), [{ room: "a", resumed: false, id: "5-1" }]);
+});
+
+test("where no worker ever says anything, or none can be made, a tab has a connection of its own", async (context) => {
+  context.after(() => context.mock.reset());
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked = [];
+  context.mock.method(globalThis, "fetch", (url) => {
+    asked.push(new URL(url).pathname);
+    return new Promise(() => {});
+  });
+  const options = { rooms: ["a"], transports: ["poll"] };
+  const ports = [];
+  const silent = () => {
+    const { port1, port2 } = new MessageChannel();
+    ports.push(port1, port2);
+    return port1;
+  };
+  context.after(() => ports.forEach((port) => port.close()));
+  const clients = [connectPort(silent, "https://rt.example", options)];
+  for (const count of [0, 0, 1]) {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(asked.length, count);
+    context.mock.timers.tick(10_000);
+  }
+  const blocked = () => {
+    throw new Error("the page's policy forbids it");
+  };
+  clients.push(connectPort(blocked, "https://rt.example", options));
+  await new Promise((resolve) => setImmediate(resolve));
+  context.mock.timers.tick(1);
+  assert.deepEqual(asked, ["/poll", "/poll"]);
+  for (const client of clients) client.close();
 });
 
 test("answers go to whom they belong", async (context) => {
