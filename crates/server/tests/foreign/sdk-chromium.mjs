@@ -18,6 +18,7 @@ function served(path) {
 }
 
 const server = createServer(({ url }, response) => {
+  if (!url.startsWith("/sdk/")) return response.writeHead(404).end();
   const [type, content] = served(url);
   response.writeHead(200, { "Content-Type": type }).end(content);
 });
