@@ -1,7 +1,8 @@
-// The same as sdk.mjs in headless Chromium: sdk-chromium.mjs DIST CONFIG…. Each client has a page of its own, which is empty but for the
-// package from DIST, unbundled. It is of the origin that the client connects to; with `isShared` in its CONFIG it is a tab beside the
-// others that have it, on an origin of this program, because the script of a SharedWorker has to be served; with `hasOneWorker` it makes no second one. `{"n":0,"jump":MS}` has the
-// page's clock jump, `{"n":0,"crash":true}` has the tab die.
+// The same as sdk.mjs in headless Chromium: sdk-chromium.mjs DIST CONFIG…. Each client has a page of its own, which has nothing but the
+// package from DIST, unbundled. It is of the origin that the client connects to, which answers that there is no such page. With `isShared`
+// in its CONFIG it is a tab beside the others that have it, on an origin of this program, because the script of a SharedWorker has to be
+// served; with `hasOneWorker` it makes no second one. `{"n":0,"jump":MS}` has a page's clock jump, if `hasClock`, and
+// `{"n":0,"crash":true}` has its process die.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { launch } from "./browser-launch.mjs";
@@ -10,15 +11,14 @@ import { mintForAll } from "./tokens.mjs";
 
 const [dist, ...configs] = process.argv.slice(2);
 
-/** Type and content of what is below /sdk/. */
+/** Type and content of a part of the package. */
 function served(path) {
-  if (path === "/sdk/") return ["text/html", "<!doctype html><title>a page</title>"];
   const file = path === "/sdk/test.js" ? new URL("./sdk-client.mjs", import.meta.url) : dist + path.slice("/sdk".length);
   return ["text/javascript", readFileSync(file, "utf8")];
 }
 
 const server = createServer(({ url }, response) => {
-  if (!url.startsWith("/sdk/")) return response.writeHead(404).end();
+  if (!url.startsWith("/sdk/")) return response.writeHead(404, { "Content-Type": "text/html" }).end("<!doctype html><title>nothing</title>");
   const [type, content] = served(url);
   response.writeHead(200, { "Content-Type": type }).end(content);
 });
@@ -60,7 +60,7 @@ for (const [n, text] of configs.entries()) {
     });
   }
   if (config.hasClock) await page.clock.install();
-  await page.goto(`${origin}/sdk/`);
+  await page.goto(`${origin}/no-page`);
   await page.evaluate(begin, config);
   pages.push(page);
 }
