@@ -32,9 +32,9 @@ fn fresh_tokens_are_asked_for_and_nothing_is_lost() {
         scene.add(place, &configs)
     });
     wait_until("every client has asked for three tokens", || {
-        programs.iter().all(|program| {
-            scene.program(*program).told().iter().all(|client| client.tokens.len() >= 3)
-        })
+        programs
+            .iter()
+            .all(|program| scene.program(*program).told().iter().all(|client| client.tokens.len() >= 3))
     });
     scene.wait_until_everyone_hears();
     let (report, told) = scene.report();
