@@ -44,14 +44,14 @@ fn nodes(redis: &str, pages: u16) -> BTreeMap<&'static str, Node> {
         "namespaces.backend.publish=server",
         "websocket.deflate.enabled=true",
     ];
-    let patient = [&*listed, "sse.retry=4s", "server.heartbeat=1s", "limits.outbox_bytes=128KiB"];
     let nodes = BTreeMap::from([
         ("one", start(&redis, &[&listed])),
         ("killed", start(&redis, &[])),
         ("drained", start(&redis, &["drain.window=1s"])),
         ("guarded", start(&redis, &guarded)),
         ("any", start(&[], &["cors.origins=*"])),
-        ("patient", start(&[], &patient)),
+        ("patient", start(&[], &["sse.retry=4s", "server.heartbeat=1s"])),
+        ("narrow", start(&[], &["limits.outbox_bytes=128KiB"])),
         ("leaving", start(&[], &["drain.window=1s"])),
         ("stopped", start(&[], &["drain.window=1h"])),
     ]);

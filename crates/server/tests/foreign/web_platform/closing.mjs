@@ -74,9 +74,9 @@ const byGateway = BY_GATEWAY.map(([code, reason, what, open]) => ({
   must: `close with ${code}: ${what}`,
   code,
   check: async (place) => {
-    const { node = "one", ...rest } = open(place);
-    const page = await place.page(place.origin(node));
-    isClean(await page.evaluate(ends, rest), code, reason);
+    const page = await place.page(place.origin(open(place).node ?? "one"));
+    // Tokens are made when the page is there.
+    isClean(await page.evaluate(ends, open(place)), code, reason);
   },
 }));
 
@@ -158,7 +158,7 @@ export const closing = [
     must: "close with 4408 who reads too slowly, and say so behind what was on its way",
     code: 4408,
     check: async (place) => {
-      const relay = await place.relay("patient");
+      const relay = await place.relay("narrow");
       const page = await place.page(relay.origin);
       await stays(page, `/ws?room=${place.room}`);
       relay.slow(4000);
@@ -166,7 +166,7 @@ export const closing = [
       const ended = page.evaluate(() => both.all("close")).finally(() => (isOver = true));
       const body = "x".repeat(65_536);
       let published = 0;
-      for (; !isOver && published < 4000; published++) await place.publish(body, { node: "patient" });
+      for (; !isOver && published < 4000; published++) await place.publish(body, { node: "narrow" });
       const lines = await ended;
       assert.deepEqual([lines.at(-1).code, lines.at(-1).reason], [4408, "slow consumer: reconnect and resume"]);
       const heard = lines.slice(0, -1);

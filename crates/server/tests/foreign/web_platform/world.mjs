@@ -7,7 +7,7 @@ import { equip, runInWorker, serveEvaluations } from "./page.mjs";
 import { Relay } from "./relay.mjs";
 
 /** The longest time that one item may take, in milliseconds. Only bounds a failure. */
-const ITEM_MS_MAX = 60_000;
+const ITEM_MS_MAX = 180_000;
 
 /** Pages that are not a node's: some words, redirects, statuses, and a worker's script. */
 function pages({ url }, response) {
@@ -40,7 +40,7 @@ export class World {
   async run(check, number) {
     const place = new Place(this, `item:${number}`);
     let timer;
-    const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error("it takes a minute")), ITEM_MS_MAX)));
+    const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error("it takes minutes")), ITEM_MS_MAX)));
     try {
       await Promise.race([check(place), late]);
       return undefined;
