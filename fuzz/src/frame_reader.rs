@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use roomcast_protocol::Close;
 use roomcast_protocol::wire::ws_frame;
 use roomcast_protocol::wire::ws_reader::{FrameReader, Incoming, ReadError};
 use tokio_websockets::{Limits, Message, ServerBuilder};
@@ -90,8 +91,8 @@ fn incoming(message: &Message) -> Incoming {
     } else if message.is_pong() {
         Incoming::Pong
     } else {
-        let code = message.as_close().map(|(code, _)| u16::from(code));
-        Incoming::Close(code.filter(|_| !payload.is_empty()))
+        let close = message.as_close().map(|(code, reason)| Close::new(u16::from(code), reason.to_owned()));
+        Incoming::Close(close.filter(|_| !payload.is_empty()))
     }
 }
 

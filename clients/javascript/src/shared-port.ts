@@ -37,4 +37,6 @@ export interface FromTab {
 /** To a tab. */
 export type ToTab =
   | { notice: [keyof Notices, unknown] }
+  /** The name of a lock that the worker holds for as long as it lives. */
+  | { lock: string }
   | { question: number; reason: TokenReason };

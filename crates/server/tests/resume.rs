@@ -118,6 +118,11 @@ fn one_cursor_speaks_of_many_rooms_and_every_transport_understands_it() {
     // The very first cursor.
     let (data, ..) = poll(&nodes[0], &format!("/poll?room=a&room=b&room=c&after={}", connected.id));
     assert_eq!(data.len(), 7);
+    // In the header it counts as well, and before the one in the URL.
+    let (remembered, target) =
+        ([("Last-Event-ID", &*connected.id)], format!("/poll?room=a&room=b&room=c&after={cursor}"));
+    let answer = request(nodes[0].port(), "GET", &target, &remembered, b"").unwrap().text();
+    assert_eq!(answer.matches("\"data\":").count(), 7, "{answer}");
 }
 
 #[test]

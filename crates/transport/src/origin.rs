@@ -46,7 +46,7 @@ pub(crate) fn allow(
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
     if preflight {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-        let request_headers = "Authorization, Content-Type, Last-Event-ID, Cache-Control, Idempotency-Key";
+        let request_headers = "Authorization, Content-Type, Last-Event-ID, Cache-Control, Idempotency-Key, traceparent, tracestate";
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(request_headers));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_AGE_S));
     }

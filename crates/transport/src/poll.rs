@@ -37,7 +37,7 @@ pub(crate) async fn answer(
     let session = Session::begin(&context.core, WireForm::Poll, None, &query.rooms, identity).await?;
     // Who may not stay does not wait.
     let wait = session.time_left().map_or(wait, |left| left.min(wait));
-    let reset = session.greet(query.after.as_deref()).await?;
+    let reset = session.greet(query.after(request.headers())).await?;
     // Who is told that something is missing should not wait to hear it.
     if reset.is_empty() {
         let something = poll_fn(|task| session.outbox().poll_ready(task));

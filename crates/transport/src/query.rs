@@ -4,10 +4,14 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use hyper::Uri;
+use hyper::header::HeaderMap;
 use roomcast_protocol::Room;
 use roomcast_protocol::command::Token;
 
 use crate::problem::Problem;
+
+/// Where an EventSource says what it has.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What a client asks for in its URL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +35,12 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// Where the client had stopped: what it remembers (`Last-Event-ID`) is newer than what its page once put into the URL.
+    pub(crate) fn after<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let remembered = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
+        remembered.filter(|id| !id.is_empty()).or(self.after.as_deref())
+    }
+
     /// Reads the parameters. Unknown ones are left alone: clients add their own against caches.
     pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
         let mut query = Self::default();
@@ -98,5 +108,19 @@ mod tests {
         {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_header_counts_where_a_cursor_is_given_twice() {
+        let header = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LAST_EVENT_ID, id.parse().unwrap());
+            headers
+        };
+        let both = parse("after=1-2").unwrap();
+        assert_eq!(both.after(&HeaderMap::new()), Some("1-2"));
+        assert_eq!(both.after(&header("1-3")), Some("1-3"));
+        assert_eq!(both.after(&header("")), Some("1-2"));
+        assert_eq!(Query::default().after(&header("1-3")), Some("1-3"));
     }
 }

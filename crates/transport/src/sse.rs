@@ -32,13 +32,10 @@ pub(crate) async fn open(
     if context.draining.is_cancelled() {
         return Err(Problem::unavailable("this node is shutting down; connect again"));
     }
-    // What the browser remembers is newer than what the page once put into the URL.
-    let remembered = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-    let after = remembered.filter(|id| !id.is_empty()).or(query.after.as_deref());
     let form = if query.json { WireForm::SseJson } else { WireForm::Sse };
     let identity = credentials::admit(request, &query, context).await?;
     let session = Session::begin(&context.core, form, None, &query.rooms, identity).await?;
-    session.greet(after).await?;
+    session.greet(query.after(request.headers())).await?;
 
     let mut response = Response::new(Body::Stream(Box::new(session)));
     let headers = response.headers_mut();

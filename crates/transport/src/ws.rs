@@ -92,7 +92,7 @@ pub(crate) async fn open(
         session.outbox().close(Close::ROOM_REQUIRED);
     }
     if !session.outbox().is_closing() {
-        session.greet(query.after.as_deref()).await?;
+        session.greet(query.after(request.headers())).await?;
     }
     let conversation = Conversation { session, message_bytes_max, deflate: agreement.is_some() };
     let Some(on_upgrade) = on_upgrade else {

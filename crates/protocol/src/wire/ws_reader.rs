@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::Close;
 use crate::close::may_be_received;
 use crate::limits::EMPTY_FRAGMENTS_MAX;
 use crate::wire::deflate::compressed_bytes_max;
@@ -30,8 +31,8 @@ pub enum Incoming {
     Ping(Bytes),
     /// A pong, asked for or not.
     Pong,
-    /// A close frame and its code, if it had one. Nothing after it is read.
-    Close(Option<u16>),
+    /// A close frame: its code and reason, if it had a code. Nothing after it is read.
+    Close(Option<Close>),
 }
 
 /// What a client did wrong, as the close frame that tells it.
@@ -260,13 +261,13 @@ impl Frame {
         let payload = std::mem::take(&mut self.control);
         match self.head.opcode {
             Opcode::Ping => Ok(Incoming::Ping(payload.into())),
-            Opcode::Close => close_code(&payload).map(Incoming::Close),
+            Opcode::Close => close(&payload).map(Incoming::Close),
             _ => Ok(Incoming::Pong),
         }
     }
 }
 
-fn close_code(payload: &[u8]) -> Result<Option<u16>, ReadError> {
+fn close(payload: &[u8]) -> Result<Option<Close>, ReadError> {
     match payload {
         [] => Ok(None),
         [_] => Err(protocol("close frame with half a code")),
@@ -275,8 +276,8 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, ReadError> {
             if !may_be_received(code) {
                 return Err(protocol("close code that must not be sent"));
             }
-            std::str::from_utf8(reason).map_err(|_| NOT_UTF8)?;
-            Ok(Some(code))
+            let reason = std::str::from_utf8(reason).map_err(|_| NOT_UTF8)?;
+            Ok(Some(Close::new(code, reason.to_owned())))
         }
     }
 }

@@ -87,7 +87,7 @@ fn messages() {
         (fragments, vec![Incoming::Ping(Bytes::from_static(b"p")), text("ab")]),
         (frame(0x8a, b"x"), vec![Incoming::Pong]),
         (frame(0x88, b""), vec![Incoming::Close(None)]),
-        (frame(0x88, b"\x03\xe8bye"), vec![Incoming::Close(Some(1000))]),
+        (frame(0x88, b"\x03\xe8bye"), vec![Incoming::Close(Some(Close::new(1000, "bye")))]),
         ([frame(0x88, b""), frame(0x81, b"late")].concat(), vec![Incoming::Close(None)]),
         (frame(0x82, &[7; LIMIT]), vec![Incoming::Binary(Bytes::from(vec![7; LIMIT]))]),
     ];

@@ -74,7 +74,9 @@ fn preflights_are_answered_without_a_token_and_for_listed_origins_only() {
         assert_eq!(answer.status, 204);
         assert_eq!(answer.header("access-control-allow-origin"), allowed.then_some(origin));
         let named = answer.header("access-control-allow-headers");
-        assert_eq!(named.is_some_and(|names| names.contains("Authorization")), allowed);
+        for name in ["Authorization", "Idempotency-Key", "traceparent"] {
+            assert_eq!(named.is_some_and(|names| names.contains(name)), allowed, "{name}");
+        }
     }
     // A page may read why it was refused, if it may be there at all.
     let headers = [("Origin", "https://app.example")];

@@ -61,13 +61,14 @@ fn what_comes_after() -> Vec<Case> {
 /// 7.3 and 7.5: payloads of close frames, from nothing to one byte too many.
 fn structure() -> Vec<Case> {
     let normal = close_payload(1000, b"");
+    let longest = close_payload(1000, &[b'*'; 123]);
     vec![
         // RFC 6455, section 7.4.1: 1005 stands for no code, and is never written.
         closes_with("7.3.1", b"").closed(b""),
         closes_with("7.3.2", b"a").failed(1002),
         closes_with("7.3.3", &normal).closed(&normal),
-        closes_with("7.3.4", &close_payload(1000, HELLO)).closed(&normal),
-        closes_with("7.3.5", &close_payload(1000, &[b'*'; 123])).closed(&normal),
+        closes_with("7.3.4", &close_payload(1000, HELLO)).closed(&close_payload(1000, HELLO)),
+        closes_with("7.3.5", &longest).closed(&longest),
         closes_with("7.3.6", &close_payload(1000, &[b'*'; 124])).failed(1002),
         closes_with("7.5.1", &close_payload(1000, KOSME_SURROGATE_EDITED)).failed(1007),
     ]

@@ -48,6 +48,7 @@ fn when_redis_loses_its_data_everyone_is_told() {
     let mut scene = Scene::start(&[], &[]);
     let balancer = scene.balancer();
     add_clients(&mut scene, balancer.port());
+    add_pages(&mut scene, balancer.port());
     scene.wait_until_everyone_hears();
     scene.data_may_be_lost();
     scene.redis.stop();

@@ -8,6 +8,7 @@
 mod breaking;
 mod fall_back;
 mod package;
+mod relay;
 mod scene;
 mod sdk;
 mod sleeping;

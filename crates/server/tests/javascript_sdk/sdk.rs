@@ -15,9 +15,8 @@ use xtask::{foreign, javascript};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Node,
+    /// Pages; those whose config says `isShared` are tabs that share a connection.
     Chromium,
-    /// Tabs of one browser that share a connection.
-    Tabs,
 }
 
 /// What the broker has, as the clients were answered.
@@ -46,6 +45,8 @@ pub(crate) struct Told {
     pub(crate) is_done: bool,
     /// It has given up, with this code.
     pub(crate) closed: Option<String>,
+    /// Its tab has died; it tells nothing more.
+    pub(crate) is_gone: bool,
 }
 
 /// A running program; ends with its handle.
@@ -64,7 +65,6 @@ impl Sdk {
         let script = match place {
             Place::Node => "sdk.mjs",
             Place::Chromium => "sdk-chromium.mjs",
-            Place::Tabs => "sdk-tabs.mjs",
         };
         let mut command: Command = clients.node(script);
         command.arg(package.join("dist")).args(configs.iter().map(Value::to_string));
@@ -93,9 +93,13 @@ impl Sdk {
     pub(crate) fn stop_publishing(&mut self) {
         let clients = self.told().len();
         for n in 0..clients {
-            let line = json!({ "n": n, "stop": true });
-            writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+            self.tell(&json!({ "n": n, "stop": true }));
         }
+    }
+
+    /// Tells the program what to do with one of its clients.
+    pub(crate) fn tell(&mut self, line: &Value) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// Closes everything; gives what was told, to the end.
@@ -149,6 +153,7 @@ impl Told {
             }
             "token" => self.tokens.push(text("reason")),
             "stopped" => self.is_done = true,
+            "gone" => (self.is_done, self.is_gone) = (true, true),
             "closed" => self.closed = Some(text("code")),
             _ => panic!("{}: {line}", self.record.client),
         }
@@ -178,7 +183,7 @@ impl Told {
     }
 
     pub(crate) fn is_up_to_date(&self, ledger: &Ledger) -> bool {
-        self.has.iter().all(|(room, has)| ledger.last(room).is_none_or(|last| *has == last))
+        self.is_gone || self.has.iter().all(|(room, has)| ledger.last(room).is_none_or(|last| *has == last))
     }
 }
 

@@ -26,11 +26,15 @@ fn fresh_tokens_are_asked_for_and_nothing_is_lost() {
     let mut scene = Scene::start(&DURABLE, &settings.each_ref().map(String::as_str));
     let port = scene.nodes[0].port();
     let transports = ["websocket", "sse", "poll"];
-    let configs = transports
-        .map(|transport| with_token(scene.config(port, &json!({ "transports": [transport] })), 4, false));
-    let program = scene.add(Place::Node, &configs);
+    let programs = [Place::Node, Place::Chromium].map(|place| {
+        let configs = transports
+            .map(|transport| with_token(scene.config(port, &json!({ "transports": [transport] })), 4, false));
+        scene.add(place, &configs)
+    });
     wait_until("every client has asked for three tokens", || {
-        scene.program(program).told().iter().all(|client| client.tokens.len() >= 3)
+        programs
+            .iter()
+            .all(|program| scene.program(*program).told().iter().all(|client| client.tokens.len() >= 3))
     });
     scene.wait_until_everyone_hears();
     let (report, told) = scene.report();

@@ -176,9 +176,10 @@ async fn take(frame: Incoming, bytes_max: usize, session: &Session) -> Option<Pe
             return Some(PeerEnd::Refused);
         }
         Incoming::Pong => return None,
-        Incoming::Close(code) => {
-            // 1005 is never sent: it stands for a close frame without a code.
-            session.outbox().close(Close::new(code.unwrap_or(1005), ""));
+        Incoming::Close(close) => {
+            // Code and reason go back as they came, as a page expects that asks its `CloseEvent` for them. 1005 is never
+            // sent: it stands for a close frame without a code.
+            session.outbox().close(close.unwrap_or_else(|| Close::new(1005, "")));
             return Some(PeerEnd::Closed);
         }
     };
