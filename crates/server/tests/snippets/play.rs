@@ -1,0 +1,245 @@
+//! One document from its first block to its last.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::time::Instant;
+
+use crate::document::{Block, Marker, blocks};
+use crate::output::{is_all_described, lines_described};
+use crate::stage::{LIMIT, Stage};
+
+/// What is done with a language's blocks; `FILE` is where the block was saved.
+struct Language {
+    name: &'static str,
+    extension: &'static str,
+    /// How it is run; none for what only describes something.
+    run: Option<&'static str>,
+    /// How it is checked where it is not run.
+    check: &'static str,
+}
+
+const LANGUAGES: [Language; 10] = [
+    language("sh", "sh", Some(". FILE"), "bash -n FILE && shellcheck --severity=error --shell=bash FILE"),
+    language("js", "mjs", Some("node FILE"), "node --check FILE"),
+    language("ts", "mts", Some("TSC --outDir . FILE && node FILEjs"), "TSC --noEmit FILE"),
+    language("python", "py", Some("python3 FILE"), "python3 -m py_compile FILE"),
+    language("go", "go", Some("go run FILE"), "gofmt -l FILE"),
+    language("php", "php", Some("php FILE"), "php -l FILE"),
+    language("html", "html", None, "grep -qi '<!doctype html>' FILE"),
+    language("json", "json", None, "python3 -m json.tool FILE"),
+    language("toml", "toml", None, "roomcast config check --config FILE"),
+    language("yaml", "yaml", None, "python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' FILE"),
+];
+
+const TSC: &str = "node clients/javascript/node_modules/typescript/bin/tsc --strict --target es2022 --module nodenext";
+
+const fn language(
+    name: &'static str,
+    extension: &'static str,
+    run: Option<&'static str>,
+    check: &'static str,
+) -> Language {
+    Language { name, extension, run, check }
+}
+
+/// What has become of the blocks that readers see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Run, or saved and then used by what was run.
+    pub(crate) run: usize,
+    /// Shown as the output of something that was run, and so it was.
+    pub(crate) compared: usize,
+    /// Settings and data, read by who reads them.
+    pub(crate) read: usize,
+    /// Not run, for the reason beside them; their syntax is right.
+    pub(crate) checked: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.run += other.run;
+        self.compared += other.compared;
+        self.read += other.read;
+        self.checked += other.checked;
+    }
+}
+
+/// Plays a document; the error says where it went wrong and what was printed.
+pub(crate) fn play(text: &str) -> Result<Counts, String> {
+    let blocks = blocks(text)?;
+    let mut play =
+        Play { stage: Stage::new(), counts: Counts::default(), shown: None, terminals: BTreeMap::new(), files: BTreeMap::new() };
+    for block in &blocks {
+        play.block(block).map_err(|error| format!("line {}: {error}", block.line))?;
+    }
+    match play.files.iter().find(|(_, used)| !**used) {
+        Some((name, _)) => Err(format!("nothing that is run uses {name}")),
+        None => Ok(play.counts),
+    }
+}
+
+struct Play {
+    stage: Stage,
+    counts: Counts,
+    /// Where the block before has printed.
+    shown: Option<Shown>,
+    terminals: BTreeMap<String, Terminal>,
+    /// Saved files, and whether something has used them.
+    files: BTreeMap<String, bool>,
+}
+
+/// What a block of output belongs to.
+enum Shown {
+    /// A script that has ended.
+    Script(String),
+    Terminal(String),
+}
+
+struct Terminal {
+    script: String,
+    /// Lines that were compared before.
+    read: usize,
+}
+
+impl Play {
+    fn block(&mut self, block: &Block) -> Result<(), String> {
+        if block.language == "text" {
+            return self.output(block);
+        }
+        let known = LANGUAGES.iter().find(|language| language.name == block.language);
+        let language = known.ok_or_else(|| format!("{:?} is no language that can be run", block.language))?;
+        let file = match block.file() {
+            Some(name) => name.to_owned(),
+            None => format!("block{}.{}", block.line, language.extension),
+        };
+        self.stage.save(&file, &block.body);
+        self.use_files(&block.body);
+        let check = language.check.replace("FILE", &file).replace("TSC", TSC);
+        if block.reason().is_some() {
+            self.counts.checked += 1;
+            return self.command(block, &check);
+        }
+        if block.file().is_some() {
+            self.files.insert(file, false);
+            self.counts.run += 1;
+            return self.command(block, &check);
+        }
+        if !block.has(&Marker::Hidden) {
+            *(if language.run.is_some() { &mut self.counts.run } else { &mut self.counts.read }) += 1;
+        }
+        if let Some(url) = block.page() {
+            return self.terminal(block, "page", &format!("browser {url} {file}"));
+        }
+        let Some(run) = language.run else { return self.command(block, &check) };
+        let run = run.replace("FILEjs", &file.replace(".mts", ".mjs")).replace("FILE", &format!("./{file}"));
+        let run = run.replace("TSC", TSC);
+        match block.terminal() {
+            Some(name) => self.terminal(block, name, &run),
+            None if block.has(&Marker::Terminals) => self.lines(block),
+            None => self.command(block, &run),
+        }
+    }
+
+    /// Notes which of the saved files a block names.
+    fn use_files(&mut self, body: &str) {
+        for (name, used) in &mut self.files {
+            *used |= body.contains(&**name);
+        }
+    }
+
+    /// Runs a command and waits for it.
+    fn command(&mut self, block: &Block, command: &str) -> Result<(), String> {
+        let script = format!("run{}.sh", block.line);
+        self.stage.save(&script, command);
+        let fails = block.has(&Marker::Fails);
+        let succeeded = self.stage.run(&script, fails);
+        let printed = self.stage.read(&format!("{script}.out")).unwrap_or_default();
+        match succeeded {
+            None => return Err(format!("does not end within {LIMIT:?}; printed:\n{printed}")),
+            Some(succeeded) if succeeded == fails => {
+                return Err(format!("{}; printed:\n{printed}", if fails { "does not fail" } else { "fails" }));
+            }
+            Some(_) => {}
+        }
+        self.shown = Some(Shown::Script(script));
+        Ok(())
+    }
+
+    /// Starts a command in a terminal.
+    fn terminal(&mut self, block: &Block, name: &str, command: &str) -> Result<(), String> {
+        let script = format!("terminal{}.sh", block.line);
+        self.stage.save(&script, command);
+        self.stage.start(&script, name);
+        self.terminals.insert(name.to_owned(), Terminal { script, read: 0 });
+        self.shown = Some(Shown::Terminal(name.to_owned()));
+        Ok(())
+    }
+
+    /// Each line in a terminal of its own; the next is typed when there is something to see in the one before.
+    fn lines(&mut self, block: &Block) -> Result<(), String> {
+        let lines: Vec<_> = block.body.lines().collect();
+        let (last, others) = lines.split_last().ok_or("the block is empty")?;
+        for (n, line) in others.iter().enumerate() {
+            let script = format!("line{}.sh", block.line + n);
+            self.stage.save(&script, line);
+            let name = (n + 1).to_string();
+            self.stage.start(&script, &name);
+            self.terminals.insert(name, Terminal { script: script.clone(), read: 0 });
+            let out = format!("{script}.out");
+            if !wait(|| self.stage.read(&out).is_some_and(|printed| !printed.is_empty())) {
+                return Err(format!("{line} prints nothing"));
+            }
+        }
+        self.command(block, last)
+    }
+
+    /// Compares what is shown with what was printed.
+    fn output(&mut self, block: &Block) -> Result<(), String> {
+        let expected = self.stage.here(&block.body);
+        let shown = match block.output() {
+            Some(name) => Shown::Terminal(name.to_owned()),
+            None => self.shown.take().ok_or("output of what? It stands behind nothing that prints")?,
+        };
+        self.counts.compared += 1;
+        match shown {
+            Shown::Script(script) => {
+                let printed = self.stage.read(&format!("{script}.out")).unwrap_or_default();
+                if is_all_described(&expected, &printed) {
+                    return Ok(());
+                }
+                Err(format!("printed:\n{printed}\ninstead of:\n{expected}"))
+            }
+            Shown::Terminal(name) => self.terminal_shows(&name, &expected),
+        }
+    }
+
+    fn terminal_shows(&mut self, name: &str, expected: &str) -> Result<(), String> {
+        let terminal = self.terminals.get_mut(name).ok_or_else(|| format!("there is no terminal {name:?}"))?;
+        let out = format!("{}.out", terminal.script);
+        let mut found = None;
+        let mut unread = String::new();
+        let begin = Instant::now();
+        while found.is_none() && begin.elapsed() < LIMIT {
+            let printed = self.stage.read(&out).unwrap_or_default();
+            // The last line may not be whole yet.
+            let whole = printed.rfind('\n').map_or("", |end| &printed[..end]);
+            unread = whole.lines().skip(terminal.read).collect::<Vec<_>>().join("\n");
+            found = lines_described(expected, &unread);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let read = found.ok_or_else(|| format!("{name} shows:\n{unread}\ninstead of:\n{expected}"))?;
+        terminal.read += read;
+        Ok(())
+    }
+}
+
+fn wait(mut condition: impl FnMut() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < LIMIT {
+        if condition() {
+            return true;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    false
+}
