@@ -7,7 +7,7 @@ const [url, script] = process.argv.slice(2);
 
 const browser = await launch();
 const page = await browser.newPage();
-page.on("console", (message) => message.type() !== "error" && console.log(message.text()));
+page.on("console", (message) => message.type() === "log" && console.log(message.text()));
 page.on("pageerror", (error) => console.log(`error: ${error.message}`));
 await page.goto(url);
 

@@ -21,4 +21,9 @@ joined_now() { curl "http://127.0.0.1:$3/api/rooms?prefix=$1" | grep -q "\"membe
 answers() { until_it_does curl "$1"; }
 redis_is_up() { until_it_does redis-cli ping; }
 # What runs in a terminal ends, as when its window is closed.
-close_terminal() { pkill -KILL -P "$(cat "$FOLDER/$1.pid")"; }
+close_terminal() {
+  local pid
+  pid=$(cat "$FOLDER/$1.pid")
+  # It may have ended by itself.
+  pkill -KILL -P "$pid" || true
+}
