@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use xtask::process::{ScratchFolder, scratch_folder};
@@ -42,8 +42,21 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// Clients that others wrote.
 const FOREIGN: &str = "crates/server/tests/foreign";
 
-/// How long anything may take. Only bounds a failure.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// How often is looked for something to happen, and how long is waited between: two minutes, which only bound a failure.
+/// They are counted, because time goes on while this process is not let run, and what it waits for is not either.
+const LOOKS_MAX: usize = 6000;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits for something; none if it does not happen.
+pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..LOOKS_MAX {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    None
+}
 
 pub(crate) struct Stage {
     folder: ScratchFolder,
@@ -95,24 +108,21 @@ impl Stage {
         let errors = if may_fail { "set +e" } else { "set -e" };
         let path = self.folder.join(name).display().to_string();
         self.tell(&format!("{errors}; . {path} >{path}.out 2>&1 </dev/null; code=$?; set +e; echo $code >{path}.code"));
-        let begin = Instant::now();
-        while begin.elapsed() < LIMIT {
+        wait_for(|| {
             if let Some(code) = self.read(&format!("{name}.code")).filter(|code| code.ends_with('\n')) {
                 return Some(code.trim() == "0");
             }
-            if self.shell.try_wait().unwrap().is_some() {
-                return Some(false);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        None
+            self.shell.try_wait().unwrap().map(|_| false)
+        })
     }
 
     /// Runs a saved script in a terminal of its own, with the variables of the shell.
     pub(crate) fn start(&mut self, name: &str, terminal: &str) {
         let path = self.folder.join(name).display().to_string();
-        let pid = self.folder.join(format!("{terminal}.pid"));
-        self.tell(&format!("(set -e; echo $BASHPID >{}; . {path}) >{path}.out 2>&1 </dev/null &", pid.display()));
+        let [pid, out] = ["pid", "out"].map(|ending| self.folder.join(format!("{terminal}.{ending}")));
+        let (pid, out) = (pid.display(), out.display());
+        self.tell(&format!("ln -sf '{path}.out' '{out}'"));
+        self.tell(&format!("(set -e; echo $BASHPID >'{pid}'; . {path}) >{path}.out 2>&1 </dev/null &"));
     }
 
     /// What a file of the folder has in it, if it is there.
