@@ -66,12 +66,20 @@ fn play_all(names: Vec<String>) -> Vec<Played> {
                     let Some(name) = waiting.lock().unwrap().pop() else { return };
                     let text = std::fs::read_to_string(project_root().join(&name)).unwrap();
                     let result = play(&text);
+                    if let Err(error) = &result {
+                        tell(&format!("{name}, {error}"));
+                    }
                     played.lock().unwrap().push((name, result));
                 }
             });
         }
     });
     played.into_inner().unwrap()
+}
+
+/// Straight to the terminal, and at once: what a test that passes prints is not shown otherwise.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[test]
@@ -89,12 +97,10 @@ fn every_snippet_of_the_documents_runs() {
         }
     }
     let Counts { run, compared, read, checked } = total;
-    // Straight to the terminal: what a test that passes prints is not shown otherwise.
-    let _ = writeln!(
-        std::io::stderr(),
+    tell(&format!(
         "{} documents: {run} snippets run, {compared} outputs compared, {read} settings and data read, {checked} checked only",
         played.len()
-    );
+    ));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert!(!wanted.is_empty() || (run > 100 && compared > 40), "{total:?}: where have they gone?");
 }
