@@ -37,13 +37,15 @@ fn described(operation: &Value) -> Vec<String> {
 #[test]
 fn the_documented_admin_api_is_the_one_that_is_served() {
     let node = Node::start(BINARY, &[]).unwrap();
-    let served: Value = serde_json::from_str(&http_get(node.admin_port(), "/api/openapi.json").unwrap()).unwrap();
+    let served: Value =
+        serde_json::from_str(&http_get(node.admin_port(), "/api/openapi.json").unwrap()).unwrap();
     let page = document(PAGE);
     let mut headings = Vec::new();
     for (path, methods) in served["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let heading = format!("### `{} {path}`", method.to_uppercase());
-            let section = page.split("\n### ").find(|section| heading.ends_with(section.lines().next().unwrap_or("-")));
+            let section =
+                page.split("\n### ").find(|section| heading.ends_with(section.lines().next().unwrap_or("-")));
             let section = section.unwrap_or_else(|| panic!("{PAGE} has no section {heading}"));
             for line in described(operation) {
                 assert!(section.contains(&line), "in {PAGE}, section {heading}, put\n{line}");
@@ -52,7 +54,8 @@ fn the_documented_admin_api_is_the_one_that_is_served() {
         }
     }
     let documented: Vec<_> = page.lines().filter(|line| line.starts_with("### ")).collect();
-    let unknown: Vec<_> = documented.iter().filter(|line| !headings.iter().any(|heading| heading == *line)).collect();
+    let unknown: Vec<_> =
+        documented.iter().filter(|line| !headings.iter().any(|heading| heading == *line)).collect();
     assert!(unknown.is_empty(), "{PAGE} has sections of what is not served: {unknown:?}");
     assert_eq!(documented.len(), 9);
 }

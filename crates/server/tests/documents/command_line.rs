@@ -22,7 +22,11 @@ fn below(help: &str) -> Vec<String> {
     let lines = list.lines().take_while(|line| !line.is_empty());
     // Further lines of an explanation are indented deeper.
     let names = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
-    names.filter_map(|line| line.split(' ').next()).filter(|name| *name != "help").map(str::to_owned).collect()
+    names
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The section of each command, by its heading.
@@ -45,6 +49,7 @@ fn the_documented_command_line_is_what_help_says() {
     let headings: BTreeSet<_> = expected.iter().map(|(heading, _)| &**heading).collect();
     assert_eq!(documented, headings, "{PAGE} has a section for each command");
     assert!(headings.len() > 8, "{headings:?}");
-    let wrong: Vec<_> = expected.iter().filter(|(_, text)| !page.contains(text)).map(|(_, text)| &**text).collect();
+    let wrong: Vec<_> =
+        expected.iter().filter(|(_, text)| !page.contains(text)).map(|(_, text)| &**text).collect();
     assert!(wrong.is_empty(), "in {PAGE} put\n{}", wrong.join("\n"));
 }

@@ -87,12 +87,14 @@ const COMMANDS: [&str; 7] = ["auth", "subscribe", "unsubscribe", "publish", "his
 
 /// A push of presence has the name of a command.
 fn is_command(frame: &Frame) -> bool {
-    COMMANDS.contains(&&*frame.kind) && !["joined", "messages"].iter().any(|name| frame.members.contains_key(*name))
+    COMMANDS.contains(&&*frame.kind)
+        && !["joined", "messages"].iter().any(|name| frame.members.contains_key(*name))
 }
 
 fn token(user: &str) -> String {
     let patterns = ["--subscribe", "*", "--publish", "*", "--presence", "*", "--history", "*"];
-    let output = Command::new(BINARY).args(["token", "--set", KEYS, "--sub", user]).args(patterns).output().unwrap();
+    let output =
+        Command::new(BINARY).args(["token", "--set", KEYS, "--sub", user]).args(patterns).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -111,7 +113,8 @@ fn read_until(client: &mut WsClient, seen: &mut Vec<Value>, is_last: impl Fn(&Va
 #[test]
 fn every_documented_frame_is_one_that_a_node_takes_or_sends() {
     let redis = Redis::start().unwrap();
-    let settings = ["namespaces.default.history=10", "namespaces.default.presence=true", "drain.window=1s", KEYS];
+    let settings =
+        ["namespaces.default.history=10", "namespaces.default.presence=true", "drain.window=1s", KEYS];
     let mut arguments = vec!["--redis".to_owned(), redis.url()];
     arguments.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
     let node = Node::start(BINARY, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
@@ -120,10 +123,14 @@ fn every_documented_frame_is_one_that_a_node_takes_or_sends() {
     let mut seen = Vec::new();
 
     let target = format!("/ws?room=watched&token={alice}");
-    let mut client =
-        WsClient::connect(node.port(), &target, &[("Sec-WebSocket-Protocol", "roomcast.v1")]).unwrap().unwrap();
+    let mut client = WsClient::connect(node.port(), &target, &[("Sec-WebSocket-Protocol", "roomcast.v1")])
+        .unwrap()
+        .unwrap();
     client.send_text(r#"{"type":"publish","room":"a","data":0,"ref":"first"}"#).unwrap();
-    let id = read_until(&mut client, &mut seen, |frame| frame["ref"] == "first")["id"].as_str().unwrap().to_owned();
+    let id = read_until(&mut client, &mut seen, |frame| frame["ref"] == "first")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     // What each command is answered with, by the page's own table.
     let answers: BTreeMap<_, _> = table(PAGE, "command | answer")
@@ -148,6 +155,8 @@ fn every_documented_frame_is_one_that_a_node_takes_or_sends() {
     }
     client.send_text(r#"{"type":"nothing","ref":"wrong"}"#).unwrap();
     read_until(&mut client, &mut seen, |frame| frame["ref"] == "wrong");
+    client.send_text(r#"{"type":"publish","room":"watched","data":1}"#).unwrap();
+    read_until(&mut client, &mut seen, |frame| frame["type"] == "message" && frame["room"] == "watched");
 
     client.send_text(r#"{"type":"subscribe","room":"watched","presence":true}"#).unwrap();
     read_until(&mut client, &mut seen, |frame| frame["type"] == "members" && frame["room"] == "watched");
@@ -175,8 +184,9 @@ fn every_documented_frame_is_one_that_a_node_takes_or_sends() {
 /// Sources of everything that speaks to clients, without their tests.
 fn sources() -> String {
     let mut all = String::new();
-    let mut folders: Vec<_> =
-        ["protocol", "session", "transport"].map(|name| project_root().join("crates").join(name).join("src")).into();
+    let mut folders: Vec<_> = ["protocol", "session", "transport"]
+        .map(|name| project_root().join("crates").join(name).join("src"))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -194,7 +204,15 @@ fn sources() -> String {
 #[test]
 fn the_documented_close_codes_are_those_that_are_sent() {
     let sources = sources();
-    let begins = ["Close::new(", "Self::fixed(", "Self::new(", "ReadError { code: ", "ErrorCode::Unauthorized => ", "ErrorCode::Forbidden => ", "ErrorCode::RateLimited => "];
+    let begins = [
+        "Close::new(",
+        "Self::fixed(",
+        "Self::new(",
+        "ReadError { code: ",
+        "ErrorCode::Unauthorized => ",
+        "ErrorCode::Forbidden => ",
+        "ErrorCode::RateLimited => ",
+    ];
     let code = |rest: &str| rest.get(..4)?.parse::<u16>().ok().filter(|code| (1000..5000).contains(code));
     let sent: BTreeSet<u16> =
         begins.iter().flat_map(|begin| sources.split(begin).skip(1)).filter_map(code).collect();

@@ -108,7 +108,9 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block>, String> {
             let (first, body) = comment.split_once('\n').unwrap_or((&comment, ""));
             let found = match comment.trim().strip_prefix("checked:") {
                 // A reason may have commas, and more than one line.
-                Some(reason) if !reason.trim().is_empty() => Ok(vec![Marker::Checked(reason.trim().to_owned())]),
+                Some(reason) if !reason.trim().is_empty() => {
+                    Ok(vec![Marker::Checked(reason.trim().to_owned())])
+                }
                 _ => first.split(", ").map(|word| marker(word.trim())).collect::<Result<Vec<_>, _>>(),
             };
             let found = found.map_err(|error| format!("line {}: {error}", at + 1))?;
@@ -156,9 +158,12 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for text in
-            ["```sh\nx\n", "<!-- nothing -->\n```sh\n```\n", "<!-- checked: -->\n```sh\n```\n", "<!-- terminals -->\ntext\n"]
-        {
+        for text in [
+            "```sh\nx\n",
+            "<!-- nothing -->\n```sh\n```\n",
+            "<!-- checked: -->\n```sh\n```\n",
+            "<!-- terminals -->\ntext\n",
+        ] {
             assert!(blocks(text).is_err(), "{text}");
         }
     }

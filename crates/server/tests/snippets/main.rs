@@ -26,8 +26,13 @@ use xtask::project_root;
 /// What has a test of its own: the examples, and what `--help` says, which `documents` compares.
 const ELSEWHERE: [&str; 2] = ["docs/examples", "docs/command_line.md"];
 /// Documents outside of `docs`.
-const OTHERS: [&str; 5] =
-    ["README.md", "SECURITY.md", "clients/javascript/README.md", "helm/roomcast/README.md", "loadtest/README.md"];
+const OTHERS: [&str; 5] = [
+    "README.md",
+    "SECURITY.md",
+    "clients/javascript/README.md",
+    "helm/roomcast/README.md",
+    "loadtest/README.md",
+];
 /// How many documents are played at once: they mostly wait.
 const STAGES: usize = 3;
 
@@ -121,6 +126,10 @@ fn what_is_wrong_in_a_document_is_found() {
         ("<!-- checked: because -->\n```sh\nif\n```\n", "fails"),
         ("<!-- file: a.py -->\n```python\nprint(1)\n```\n", "nothing that is run uses a.py"),
         ("<!-- output: a -->\n```text\nb\n```\n", "there is no terminal"),
+        (
+            "<!-- terminal: a -->\n```js\nconsole.log(1);\nthrow new Error();\n```\n```text\n1\n…\nNode…\n```\n```sh\nuntil_it_does test -e terminal3.sh.code\n```\n",
+            "has failed in its terminal",
+        ),
     ] {
         let error = play(text).expect_err(text);
         assert!(error.contains(complaint), "{text}{error}");

@@ -34,9 +34,9 @@ fn is_described(shown: &[&str], printed: &[&str]) -> bool {
         [first, rest @ ..] if first.trim() == "…" => {
             (0..=printed.len()).any(|skipped| is_described(rest, &printed[skipped..]))
         }
-        [first, rest @ ..] => {
-            printed.split_first().is_some_and(|(line, others)| line_fits(first, line) && is_described(rest, others))
-        }
+        [first, rest @ ..] => printed
+            .split_first()
+            .is_some_and(|(line, others)| line_fits(first, line) && is_described(rest, others)),
     }
 }
 

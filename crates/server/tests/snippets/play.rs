@@ -27,10 +27,16 @@ const LANGUAGES: [Language; 10] = [
     language("html", "html", None, "grep -qi '<!doctype html>' FILE"),
     language("json", "json", None, "python3 -m json.tool FILE"),
     language("toml", "toml", None, "roomcast config check --config FILE"),
-    language("yaml", "yaml", None, "python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' FILE"),
+    language(
+        "yaml",
+        "yaml",
+        None,
+        "python3 -c 'import sys, yaml; list(yaml.safe_load_all(open(sys.argv[1])))' FILE",
+    ),
 ];
 
-const TSC: &str = "node clients/javascript/node_modules/typescript/bin/tsc --strict --target es2022 --module nodenext";
+const TSC: &str =
+    "node clients/javascript/node_modules/typescript/bin/tsc --strict --target es2022 --module nodenext";
 
 const fn language(
     name: &'static str,
@@ -66,11 +72,18 @@ impl AddAssign for Counts {
 /// Plays a document; the error says where it went wrong and what was printed.
 pub(crate) fn play(text: &str) -> Result<Counts, String> {
     let blocks = blocks(text)?;
-    let mut play =
-        Play { stage: Stage::new(), counts: Counts::default(), shown: None, terminals: BTreeMap::new(), files: BTreeMap::new() };
+    let mut play = Play {
+        stage: Stage::new(),
+        counts: Counts::default(),
+        shown: None,
+        terminals: BTreeMap::new(),
+        programs: Vec::new(),
+        files: BTreeMap::new(),
+    };
     for block in &blocks {
         play.block(block).map_err(|error| format!("line {}: {error}", block.line))?;
     }
+    play.programs_are_well()?;
     match play.files.iter().find(|(_, used)| !**used) {
         Some((name, _)) => Err(format!("nothing that is run uses {name}")),
         None => Ok(play.counts),
@@ -83,9 +96,14 @@ struct Play {
     /// Where the block before has printed.
     shown: Option<Shown>,
     terminals: BTreeMap<String, Terminal>,
+    /// Scripts of programs, other than shells, in terminals.
+    programs: Vec<(usize, String)>,
     /// Saved files, and whether something has used them.
     files: BTreeMap<String, bool>,
 }
+
+/// What the shell says of a program that was killed, as the text tells its reader to do.
+const KILLED: &str = "137";
 
 /// What a block of output belongs to.
 enum Shown {
@@ -160,7 +178,10 @@ impl Play {
         match succeeded {
             None => return Err(format!("does not end; printed:\n{printed}")),
             Some(succeeded) if succeeded == fails => {
-                return Err(format!("{}; printed:\n{printed}", if fails { "does not fail" } else { "fails" }));
+                return Err(format!(
+                    "{}; printed:\n{printed}",
+                    if fails { "does not fail" } else { "fails" }
+                ));
             }
             Some(_) => {}
         }
@@ -173,8 +194,23 @@ impl Play {
         let script = format!("terminal{}.sh", block.line);
         self.stage.save(&script, command);
         self.stage.start(&script, name);
+        if block.language != "sh" {
+            self.programs.push((block.line, script.clone()));
+        }
         self.terminals.insert(name.to_owned(), Terminal { script, read: 0 });
         self.shown = Some(Shown::Terminal(name.to_owned()));
+        Ok(())
+    }
+
+    /// A program that goes on in a terminal may have failed there after all that was looked at.
+    fn programs_are_well(&self) -> Result<(), String> {
+        for (line, script) in &self.programs {
+            let code = self.stage.read(&format!("{script}.code")).unwrap_or_default();
+            if !["", "0", KILLED].contains(&code.trim()) {
+                let printed = self.stage.read(&format!("{script}.out")).unwrap_or_default();
+                return Err(format!("line {line}: has failed in its terminal; printed:\n{printed}"));
+            }
+        }
         Ok(())
     }
 
@@ -216,7 +252,8 @@ impl Play {
     }
 
     fn terminal_shows(&mut self, name: &str, expected: &str) -> Result<(), String> {
-        let terminal = self.terminals.get_mut(name).ok_or_else(|| format!("there is no terminal {name:?}"))?;
+        let terminal =
+            self.terminals.get_mut(name).ok_or_else(|| format!("there is no terminal {name:?}"))?;
         let out = format!("{}.out", terminal.script);
         let mut unread = String::new();
         let found = wait_for(|| {

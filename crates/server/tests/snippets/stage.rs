@@ -17,9 +17,8 @@ use xtask::{foreign, free_port, javascript, project_root};
 const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 
 /// Ports in the text; each document has free ones in their place, in what is run and in what is shown.
-const PORTS: [&str; 12] = [
-    "6379", "8000", "8080", "8081", "8082", "8083", "9090", "9091", "9092", "9093", "3000", "3001",
-];
+const PORTS: [&str; 12] =
+    ["6379", "8000", "8080", "8081", "8082", "8083", "9090", "9091", "9092", "9093", "3000", "3001"];
 
 /// What else has another name on the machine of a test.
 const NAMES: [(&str, &str); 2] =
@@ -107,7 +106,9 @@ impl Stage {
     pub(crate) fn run(&mut self, name: &str, may_fail: bool) -> Option<bool> {
         let errors = if may_fail { "set +e" } else { "set -e" };
         let path = self.folder.join(name).display().to_string();
-        self.tell(&format!("{errors}; . {path} >{path}.out 2>&1 </dev/null; code=$?; set +e; echo $code >{path}.code"));
+        self.tell(&format!(
+            "{errors}; . {path} >{path}.out 2>&1 </dev/null; code=$?; set +e; echo $code >{path}.code"
+        ));
         wait_for(|| {
             if let Some(code) = self.read(&format!("{name}.code")).filter(|code| code.ends_with('\n')) {
                 return Some(code.trim() == "0");
@@ -122,7 +123,8 @@ impl Stage {
         let [pid, out] = ["pid", "out"].map(|ending| self.folder.join(format!("{terminal}.{ending}")));
         let (pid, out) = (pid.display(), out.display());
         self.tell(&format!("ln -sf '{path}.out' '{out}'"));
-        self.tell(&format!("(set -e; echo $BASHPID >'{pid}'; . {path}) >{path}.out 2>&1 </dev/null &"));
+        let inside = format!("(set -e; echo $BASHPID >'{pid}'; . {path}) >{path}.out 2>&1 </dev/null");
+        self.tell(&format!("{{ {inside}; echo $? >{path}.code; }} &"));
     }
 
     /// What a file of the folder has in it, if it is there.

@@ -14,7 +14,8 @@ const OTHERS: [&str; 1] = ["rules:"];
 pub(super) fn check() -> Result<()> {
     let page = std::fs::read_to_string(project_root().join(PAGE))?;
     let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
-    let values: Vec<_> = blocks.filter(|block| !OTHERS.iter().any(|begin| block.starts_with(begin))).collect();
+    let values: Vec<_> =
+        blocks.filter(|block| !OTHERS.iter().any(|begin| block.starts_with(begin))).collect();
     if values.len() < 2 {
         bail!("{PAGE} shows {} blocks of values; it had two", values.len());
     }
