@@ -7,7 +7,7 @@ use crate::document::{Block, Marker, blocks};
 use crate::output::{is_all_described, lines_described};
 use crate::stage::{Stage, wait_for};
 
-/// What is done with a language's blocks; `FILE` is where the block was saved.
+/// What is done with a language's blocks; `FILE` is where the block was saved, `COMPILED` what TypeScript makes of it.
 struct Language {
     name: &'static str,
     extension: &'static str,
@@ -20,7 +20,7 @@ struct Language {
 const LANGUAGES: [Language; 10] = [
     language("sh", "sh", Some(". FILE"), "bash -n FILE && shellcheck --severity=error --shell=bash FILE"),
     language("js", "mjs", Some("node FILE"), "node --check FILE"),
-    language("ts", "mts", Some("TSC --outDir . FILE && node FILEjs"), "TSC --noEmit FILE"),
+    language("ts", "mts", Some("TSC --outDir . FILE && node COMPILED"), "TSC --noEmit FILE"),
     language("python", "py", Some("python3 FILE"), "python3 -m py_compile FILE"),
     language("go", "go", Some("go run FILE"), "gofmt -l FILE"),
     language("php", "php", Some("php FILE"), "php -l FILE"),
@@ -37,6 +37,12 @@ const LANGUAGES: [Language; 10] = [
 
 const TSC: &str =
     "node clients/javascript/node_modules/typescript/bin/tsc --strict --target es2022 --module nodenext";
+
+/// A command for a file.
+fn on(file: &str, command: &str) -> String {
+    let compiled = file.replace(".mts", ".mjs");
+    command.replace("COMPILED", &compiled).replace("FILE", &format!("./{file}")).replace("TSC", TSC)
+}
 
 const fn language(
     name: &'static str,
@@ -120,45 +126,54 @@ struct Terminal {
 
 impl Play {
     fn block(&mut self, block: &Block) -> Result<(), String> {
-        if block.language == "text" && block.reason().is_some() {
-            self.counts.checked += 1;
-            return Ok(());
-        }
         if block.language == "text" {
-            return self.output(block);
+            return self.text(block);
         }
         let known = LANGUAGES.iter().find(|language| language.name == block.language);
         let language = known.ok_or_else(|| format!("{:?} is no language that can be run", block.language))?;
-        let file = match block.file() {
-            Some(name) => name.to_owned(),
-            None => format!("block{}.{}", block.line, language.extension),
-        };
+        let file = block.file().map_or_else(|| format!("block{}.{}", block.line, language.extension), str::to_owned);
         self.stage.save(&file, &block.body);
         self.use_files(&block.body);
-        let check = language.check.replace("FILE", &file).replace("TSC", TSC);
-        if block.reason().is_some() {
-            self.counts.checked += 1;
-            return self.command(block, &check);
+        match language.run {
+            _ if block.reason().is_some() => self.counts.checked += 1,
+            _ if block.file().is_some() => {
+                self.counts.run += 1;
+                self.files.insert(file.clone(), false);
+            }
+            None => self.counts.read += 1,
+            Some(run) => {
+                self.counts.run += usize::from(!block.has(&Marker::Hidden));
+                return self.run(block, &file, run);
+            }
         }
-        if block.file().is_some() {
-            self.files.insert(file, false);
-            self.counts.run += 1;
-            return self.command(block, &check);
-        }
-        if !block.has(&Marker::Hidden) {
-            *(if language.run.is_some() { &mut self.counts.run } else { &mut self.counts.read }) += 1;
-        }
+        self.shown = None;
+        self.command(block, &on(&file, language.check)).map(drop)
+    }
+
+    /// Runs a saved block, in the way that is said above it.
+    fn run(&mut self, block: &Block, file: &str, run: &str) -> Result<(), String> {
+        let run = on(file, run);
         if let Some(url) = block.page() {
             return self.terminal(block, "page", &format!("browser {url} {file}"));
         }
-        let Some(run) = language.run else { return self.command(block, &check) };
-        let run = run.replace("FILEjs", &file.replace(".mts", ".mjs")).replace("FILE", &format!("./{file}"));
-        let run = run.replace("TSC", TSC);
-        match block.terminal() {
-            Some(name) => self.terminal(block, name, &run),
-            None if block.has(&Marker::Terminals) => self.lines(block),
-            None => self.command(block, &run),
+        if let Some(name) = block.terminal() {
+            return self.terminal(block, name, &run);
         }
+        let script = if block.has(&Marker::Terminals) { self.lines(block)? } else { self.command(block, &run)? };
+        if !block.has(&Marker::Hidden) {
+            self.shown = Some(Shown::Script(script));
+        }
+        Ok(())
+    }
+
+    /// What is shown is compared, unless something else does that.
+    fn text(&mut self, block: &Block) -> Result<(), String> {
+        if block.reason().is_none() {
+            self.counts.compared += 1;
+            return self.output(block);
+        }
+        self.counts.checked += 1;
+        Ok(())
     }
 
     /// Notes which of the saved files a block names.
@@ -168,25 +183,19 @@ impl Play {
         }
     }
 
-    /// Runs a command and waits for it.
-    fn command(&mut self, block: &Block, command: &str) -> Result<(), String> {
+    /// Runs a command and waits for it; gives the script that it was made.
+    fn command(&mut self, block: &Block, command: &str) -> Result<String, String> {
         let script = format!("run{}.sh", block.line);
         self.stage.save(&script, command);
         let fails = block.has(&Marker::Fails);
         let succeeded = self.stage.run(&script, fails);
         let printed = self.stage.read(&format!("{script}.out")).unwrap_or_default();
         match succeeded {
-            None => return Err(format!("does not end; printed:\n{printed}")),
-            Some(succeeded) if succeeded == fails => {
-                return Err(format!(
-                    "{}; printed:\n{printed}",
-                    if fails { "does not fail" } else { "fails" }
-                ));
-            }
-            Some(_) => {}
+            None => Err(format!("does not end; printed:\n{printed}")),
+            Some(true) if fails => Err(format!("does not fail; printed:\n{printed}")),
+            Some(false) if !fails => Err(format!("fails; printed:\n{printed}")),
+            Some(_) => Ok(script),
         }
-        self.shown = Some(Shown::Script(script));
-        Ok(())
     }
 
     /// Starts a command in a terminal.
@@ -215,7 +224,7 @@ impl Play {
     }
 
     /// Each line in a terminal of its own; the next is typed when there is something to see in the one before.
-    fn lines(&mut self, block: &Block) -> Result<(), String> {
+    fn lines(&mut self, block: &Block) -> Result<String, String> {
         let lines: Vec<_> = block.body.lines().collect();
         let (last, others) = lines.split_last().ok_or("the block is empty")?;
         for (n, line) in others.iter().enumerate() {
@@ -238,7 +247,6 @@ impl Play {
             Some(name) => Shown::Terminal(name.to_owned()),
             None => self.shown.take().ok_or("output of what? It stands behind nothing that prints")?,
         };
-        self.counts.compared += 1;
         match shown {
             Shown::Script(script) => {
                 let printed = self.stage.read(&format!("{script}.out")).unwrap_or_default();
