@@ -131,7 +131,8 @@ impl Play {
         }
         let known = LANGUAGES.iter().find(|language| language.name == block.language);
         let language = known.ok_or_else(|| format!("{:?} is no language that can be run", block.language))?;
-        let file = block.file().map_or_else(|| format!("block{}.{}", block.line, language.extension), str::to_owned);
+        let file =
+            block.file().map_or_else(|| format!("block{}.{}", block.line, language.extension), str::to_owned);
         self.stage.save(&file, &block.body);
         self.use_files(&block.body);
         match language.run {
@@ -159,7 +160,8 @@ impl Play {
         if let Some(name) = block.terminal() {
             return self.terminal(block, name, &run);
         }
-        let script = if block.has(&Marker::Terminals) { self.lines(block)? } else { self.command(block, &run)? };
+        let script =
+            if block.has(&Marker::Terminals) { self.lines(block)? } else { self.command(block, &run)? };
         if !block.has(&Marker::Hidden) {
             self.shown = Some(Shown::Script(script));
         }
