@@ -1,5 +1,6 @@
 //! `cargo xtask helm`: the chart, checked by the tools that read it and by the binary that it configures.
 
+mod documents;
 mod plain;
 mod refusals;
 mod rendered;
@@ -24,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
     step("settings in the schema", settings::check)?;
     step("page", settings::check_page)?;
     step("version and metric", settings::check_names)?;
+    step("values in the documents", documents::check)?;
     step("refusals", refusals::check)?;
     step("unit tests", unit_tests)?;
     step("renders", || rendered::check(&values))?;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("nginx", "nginx"),
@@ -24,6 +24,11 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("caddy", "caddy"),
     ("systemd-analyze", "systemd"),
     ("valgrind", "valgrind"),
+    ("pgrep", "procps"),
+    ("go", "golang-go"),
+    ("php", "php-cli"),
+    // A library of the program above.
+    ("php", "php-redis"),
 ];
 
 /// Installs what is missing.

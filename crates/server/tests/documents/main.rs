@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin_api;
+mod command_line;
+mod protocol;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -1,0 +1,12 @@
+// What the Go programs in the documents import; pinned, so that a run today is a run tomorrow. A Go as old as Debian's can
+// build it.
+module roomcast.example/documents
+
+go 1.18
+
+require github.com/redis/go-redis/v9 v9.7.3
+
+require (
+	github.com/cespare/xxhash/v2 v2.2.0 // indirect
+	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
+)
