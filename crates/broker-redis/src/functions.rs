@@ -1,7 +1,7 @@
 //! The function libraries that live in Redis.
 //!
 //! Two of them share one core. `roomcast_gateway_v1` is what gateways call, and so are `roomcast_presence_v1` and
-//! `roomcast_nodes_v1`; their names carry the version of their code, so that two versions of the gateway side by side each have their own, and
+//! `roomcast_nodes_v2`; their names carry the version of their code, so that two versions of the gateway side by side each have their own, and
 //! whoever finds them there leaves them. `roomcast` is what backend services call; what rooms keep is rendered into
 //! it from the configuration. A node replaces it when it starts, or when its settings change, unless a newer
 //! version is there; otherwise it only puts back what is missing. So two nodes never take turns.
@@ -24,7 +24,7 @@ pub(crate) const GATEWAY_LIBRARY: &str = "roomcast_gateway_v1";
 /// The gateways' library about who is in which room.
 pub(crate) const PRESENCE_LIBRARY: &str = "roomcast_presence_v1";
 /// The gateways' library about the nodes themselves.
-pub(crate) const NODES_LIBRARY: &str = "roomcast_nodes_v1";
+pub(crate) const NODES_LIBRARY: &str = "roomcast_nodes_v2";
 /// The backends' library.
 pub(crate) const BACKEND_LIBRARY: &str = "roomcast";
 /// Appends and publishes.
@@ -41,8 +41,8 @@ pub(crate) const PRESENCE_DROP: &str = "roomcast_presence_v1_drop";
 /// Renews the lease of a node.
 pub(crate) const PRESENCE_RENEW: &str = "roomcast_presence_v1_renew";
 
-/// Says how many connections a node has, and answers those of all.
-pub(crate) const NODES_REPORT: &str = "roomcast_nodes_v1_report";
+/// Says something of a node, and answers what all have said.
+pub(crate) const NODES_REPORT: &str = "roomcast_nodes_v2_report";
 
 /// Names and sources of the gateways' libraries.
 pub(crate) fn gateway_sources() -> [(&'static str, String); 3] {

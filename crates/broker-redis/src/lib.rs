@@ -199,10 +199,8 @@ impl Broker for RedisBroker {
         })
     }
 
-    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
-        Box::pin(
-            async move { nodes::reports(&self.commands.run(&nodes::report(self.node, connections)).await?) },
-        )
+    fn report(&self, own: NodeReport) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
+        Box::pin(async move { nodes::reports(&self.commands.run(&nodes::report(&own)).await?) })
     }
 
     fn status(&self) -> BrokerStatus {

@@ -21,7 +21,9 @@ use tokio::time::timeout;
 
 pub use presence::delta;
 
-use crate::{Broker, BrokerEvent, EventReceiver, NodeInfo, Retention, RetentionTable, SharedRetention};
+use crate::{
+    Broker, BrokerEvent, EventReceiver, NodeInfo, NodeReport, Retention, RetentionTable, SharedRetention,
+};
 
 /// How long the suite waits for something that must come. Generous: it only bounds a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,6 +139,7 @@ where
     probes_come_back_to_their_node(cluster().await).await;
     everyone_hears_what_is_wished(cluster().await).await;
     everyone_sees_all_nodes(cluster().await).await;
+    everyone_hears_what_nodes_report(cluster().await).await;
     history::suite(&mut cluster).await;
     presence::suite(&mut cluster).await;
 }
@@ -292,5 +295,26 @@ async fn everyone_sees_all_nodes(nodes: Vec<Node>) {
         let mut seen = node.broker.nodes().await.expect("read");
         seen.sort_by_key(|node| node.id);
         assert_eq!(seen, expected);
+    }
+}
+
+async fn everyone_hears_what_nodes_report(nodes: Vec<Node>) {
+    let report = |n: usize, draining| NodeReport {
+        id: NodeId(n as u64 + 1),
+        connections: n as u64 * 1000,
+        draining,
+        version: format!("1.2.{n}-rc.1+build"),
+    };
+    for (n, node) in nodes.iter().enumerate() {
+        node.broker.report(report(n, false)).await.expect("told");
+    }
+    // What was said last counts.
+    let last = nodes.len() - 1;
+    let expected: Vec<_> = (0..nodes.len()).map(|n| report(n, n == last)).collect();
+    nodes[last].broker.report(expected[last].clone()).await.expect("told");
+    for (node, own) in nodes.iter().zip(&expected) {
+        let mut heard = node.broker.report(own.clone()).await.expect("told");
+        heard.sort_by_key(|report| report.id);
+        assert_eq!(heard, expected);
     }
 }

@@ -69,6 +69,9 @@ pub use presence::{
 /// How long it counts what a node has said of itself.
 pub const REPORT_COUNTS: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Longest version that a node says of itself, in bytes: more is no version, whoever wrote it.
+pub const VERSION_BYTES_MAX: usize = 64;
+
 /// A boxed future: the contract is used through `dyn Broker`, once per message, never per recipient.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -82,12 +85,16 @@ pub struct NodeInfo {
 }
 
 /// What a node says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeReport {
     /// Which node.
     pub id: NodeId,
     /// How many connections it has.
     pub connections: u64,
+    /// It leaves, and takes nobody any more.
+    pub draining: bool,
+    /// The version of its program, of at most [`VERSION_BYTES_MAX`] bytes; empty where it has not told.
+    pub version: String,
 }
 
 /// Numbers about a broker.
@@ -162,9 +169,9 @@ pub trait Broker: Send + Sync + 'static {
     /// The nodes that are connected to the broker now, this one among them, in no particular order.
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeInfo>, BrokerError>>;
 
-    /// Tells the other nodes how many connections this one has, and hears the same of all that have told lately, this
+    /// Tells the other nodes about this one, whose report it is, and hears the same of all that have told lately, this
     /// one among them. To be repeated every few seconds: who says nothing for [`REPORT_COUNTS`] is not among them.
-    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>>;
+    fn report(&self, own: NodeReport) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>>;
 
     /// The node stops: its members leave now, rather than when they are missed.
     fn close(&self) -> BoxFuture<'_, ()>;

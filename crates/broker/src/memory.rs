@@ -222,8 +222,8 @@ impl Broker for MemoryBroker {
         Box::pin(std::future::ready(Ok(vec![self.node.clone()])))
     }
 
-    fn report(&self, connections: u64) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
-        Box::pin(std::future::ready(Ok(vec![NodeReport { id: self.node.id, connections }])))
+    fn report(&self, own: NodeReport) -> BoxFuture<'_, Result<Vec<NodeReport>, BrokerError>> {
+        Box::pin(std::future::ready(Ok(vec![own])))
     }
 
     fn status(&self) -> BrokerStatus {

@@ -200,6 +200,14 @@ impl Shard {
         all.filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
+    /// Rooms whose names begin with `prefix`, and how many of those members they have.
+    pub fn member_counts(&self, prefix: &str) -> Vec<(Room, usize)> {
+        let rooms = self.rooms.borrow();
+        let count = |entry: &RoomEntry| entry.members.iter().filter(|(_, member)| !member.ended).count();
+        let all = rooms.iter().filter(|(room, _)| room.as_str().starts_with(prefix));
+        all.map(|(room, entry)| (room.clone(), count(entry))).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Gives up rooms that have been without members for a while. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
         let mut rooms = self.rooms.borrow_mut();

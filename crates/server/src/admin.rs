@@ -1,7 +1,10 @@
-//! The operators' port: metrics and health. Answers from the main thread, however busy the cores.
+//! The operators' port: metrics, health, what they ask and wish, and a page for all of it. Answers from the main thread,
+//! however busy the cores.
 
+mod access;
 mod api;
 mod metrics;
+mod status;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,13 +19,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use roomcast_transport::{BindError, Problem, Tls};
+use roomcast_transport::{BindError, Page, Problem, Tls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::console;
 use crate::health::Health;
 pub(crate) use api::Api;
 pub(crate) use metrics::{Metrics, Source};
@@ -47,6 +51,7 @@ struct State {
     health: Arc<Health>,
     metrics: Metrics,
     api: Api,
+    page: Page,
 }
 
 impl Admin {
@@ -63,7 +68,7 @@ impl Admin {
 
     /// Answers for as long as the node lives.
     pub(crate) async fn run(self, tls: Option<Arc<Tls>>, health: Arc<Health>, metrics: Metrics, api: Api) {
-        let state = Arc::new(State { health, metrics, api });
+        let state = Arc::new(State { health, metrics, api, page: console::operators_page() });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -124,13 +129,18 @@ async fn answer(
     if path == "/drain" || path.starts_with("/api/") {
         return state.api.answer(request, peer).await;
     }
-    if !matches!(path, "/metrics" | "/livez" | "/readyz") {
+    // It says nothing about the node; what it shows it has to ask for.
+    let page = state.page.answer(path, request.headers());
+    if page.is_none() && !matches!(path, "/metrics" | "/livez" | "/readyz") {
         return Err(Problem::not_found(
-            "nothing is here; there are /metrics, /livez, /readyz, /drain and /api/openapi.json",
+            "nothing is here; there are a page at /, /metrics, /livez, /readyz, /drain and /api/openapi.json",
         ));
     }
     if request.method() != Method::GET {
         return Err(Problem::method_not_allowed("GET"));
+    }
+    if let Some(page) = page {
+        return Ok(page);
     }
     match path {
         "/metrics" => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use roomcast_broker::{Broker, EventSender, MemoryBroker, NodeInfo, SharedRetention, event_queue};
-use roomcast_broker_redis::RedisBroker;
+use roomcast_broker_redis::{RedisBroker, RedisConfig};
 use roomcast_hub::stats::ShardStats;
 use roomcast_hub::{HubStatus, Router, SHARDS_MAX, queues};
 use roomcast_protocol::NodeId;
@@ -91,7 +91,8 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     let (events, event_receiver) = event_queue();
     let weak_events = events.downgrade();
     let retention = Arc::new(ArcSwap::from_pointee(config.session.namespaces.retention()));
-    let info = NodeInfo { id: node, name: config.session.node.clone() };
+    let name = config.session.node.clone();
+    let info = NodeInfo { id: node, name: name.clone() };
     let (broker, driver) = broker(&config, info, events, Arc::clone(&retention));
     let hub = Arc::new(HubStatus::default());
     let count = core_count(config.cores);
@@ -158,7 +159,7 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
     let health = Arc::new(Health::new(started, Arc::clone(&hub), shards.clone()));
     let share = Arc::new(Share::new(node, shards.clone(), Arc::clone(&broker)));
     vital.spawn(Arc::clone(&share).run());
-    let metrics = Metrics::new(Source {
+    let source = Arc::new(Source {
         share: Arc::clone(&share),
         spans: span_counts,
         lines,
@@ -175,12 +176,21 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
         threads: runtimes(&threads),
         events: weak_events,
         inboxes,
-    })
-    .context("cannot register metrics")?;
+    });
+    let metrics = Metrics::new(Arc::clone(&source)).context("cannot register metrics")?;
     vital.spawn(Arc::clone(&health).probe(Arc::clone(&broker)));
     let drain_wish = Arc::new(Notify::new());
-    let api =
-        Api { node, broker, share, errands, drain: Arc::clone(&drain_wish), key: config.admin_key.clone() };
+    let api = Api {
+        node,
+        name,
+        source,
+        redis: config.redis.as_ref().map(RedisConfig::address),
+        broker,
+        share: Arc::clone(&share),
+        errands,
+        drain: Arc::clone(&drain_wish),
+        key: config.admin_key.clone(),
+    };
     vital.spawn(admin.run(admin_tls, Arc::clone(&health), metrics, api));
     let accepting = CancellationToken::new();
     let mut acceptor = tokio::spawn(acceptor.run(
@@ -202,6 +212,7 @@ async fn run(config: Config, reload: &Reload, lines: Arc<LineLimit>) -> Result<(
 
     info!(window = ?shared.drain_window, "draining: no new connections, clients are asked to leave");
     health.drain(SystemTime::now() + shared.drain_window + END_LIMIT);
+    share.drain();
     accepting.cancel();
     let _ = acceptor.await;
     shared.draining.cancel();
@@ -343,7 +354,7 @@ fn announce(config: &Config, address: std::net::SocketAddr, admin: std::net::Soc
          \x20 WebSocket   ws{s}://{address}/ws?room=hello\n\
          \x20 SSE         http{s}://{address}/sse?room=hello\n\
          \x20 publish     http{s}://{address}/rooms/hello/messages\n\
-         \x20 admin       http{admin_s}://{admin}/metrics  /readyz\n\
+         \x20 admin       http{admin_s}://{admin}/  /metrics  /readyz\n\
          \x20 broker      {broker}\n\
          \n\
          {intro}Try it in two terminals:\n\

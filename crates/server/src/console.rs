@@ -1,4 +1,4 @@
-//! The files of the console, which are a part of the binary.
+//! The files of the console and of the operators' page, which are a part of the binary.
 
 use roomcast_transport::{Page, PageFile};
 
@@ -32,7 +32,25 @@ const CONSOLE: &[PageFile] = &[
     file!("/console/charts.js", "charts.js", SCRIPT),
 ];
 
+/// Shown at `GET /` of the admin listener.
+const OPERATORS_PAGE: &[PageFile] = &[
+    file!("/", "admin/index.html", HTML),
+    file!("/console/console.css", "console.css", CSS),
+    file!("/console/icon.svg", "icon.svg", SVG),
+    file!("/console/charts.js", "charts.js", SCRIPT),
+    file!("/console/admin/admin.css", "admin/admin.css", CSS),
+    file!("/console/admin/admin.js", "admin/admin.js", SCRIPT),
+    file!("/console/admin/api.js", "admin/api.js", SCRIPT),
+    file!("/console/admin/table.js", "admin/table.js", SCRIPT),
+    file!("/console/admin/question.js", "admin/question.js", SCRIPT),
+];
+
 /// The console.
 pub(crate) fn page() -> Page {
     Page::new(CONSOLE)
+}
+
+/// The operators' page.
+pub(crate) fn operators_page() -> Page {
+    Page::new(OPERATORS_PAGE)
 }

@@ -86,6 +86,11 @@ impl Health {
         self.started.elapsed().saturating_sub(Duration::from_millis(oldest_ms))
     }
 
+    /// How long the node has been there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Whether new clients should come here.
     pub(crate) fn ready(&self) -> Result<(), NotReady> {
         self.ready_at(self.started.elapsed())
@@ -95,6 +100,15 @@ impl Health {
         if self.drain_deadline.get().is_some() {
             return Err(NotReady::Draining);
         }
+        self.link_at(now)
+    }
+
+    /// Whether messages go through the broker to every core, also while the node drains.
+    pub(crate) fn link(&self) -> Result<(), NotReady> {
+        self.link_at(self.started.elapsed())
+    }
+
+    fn link_at(&self, now: Duration) -> Result<(), NotReady> {
         if !self.hub.is_broker_up() {
             return Err(NotReady::BrokerDown);
         }
@@ -157,6 +171,7 @@ mod tests {
         health.drain(UNIX_EPOCH + Duration::from_secs(7));
         assert_eq!(health.drain_deadline_s(), Some(7.0));
         assert_eq!(at(5001), Err(NotReady::Draining));
+        assert_eq!(health.link_at(Duration::from_millis(5001)), Ok(()), "the broker is well all the same");
         routing.abort();
     }
 }

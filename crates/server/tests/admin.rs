@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use roomcast_bench::{Response, SseClient, WsClient, request};
+use serde_json::Value;
 use xtask::{Node, Redis, project_root, wait_until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
@@ -25,10 +27,24 @@ fn pages_in_a_browser_on_this_machine_need_the_key() {
     let publish = |headers: &[(&str, &str)]| {
         request(node.admin_port(), "POST", "/api/publish", headers, body).unwrap().status
     };
-    let page = ("Origin", "https://evil.example");
-    assert_eq!(publish(&[page]), 401);
-    assert_eq!(publish(&[page, ("Authorization", "Bearer secret")]), publish(&[]));
-    assert_eq!(request(node.admin_port(), "POST", "/drain", &[page], b"").unwrap().status, 401);
+    let own = format!("http://127.0.0.1:{}", node.admin_port());
+    let neighbour = format!("http://127.0.0.1:{}", node.port());
+    for origin in ["https://evil.example", "null", "http://localhost", &neighbour] {
+        let page = ("Origin", origin);
+        assert_eq!(publish(&[page]), 401, "{origin}");
+        assert_eq!(publish(&[page, ("Authorization", "Bearer secret")]), 202, "{origin}");
+        assert_eq!(
+            request(node.admin_port(), "POST", "/drain", &[page], b"").unwrap().status,
+            401,
+            "{origin}"
+        );
+    }
+    assert_eq!([publish(&[]), publish(&[("Origin", &own)])], [202, 202], "programs, and the own page");
+    // A look comes without an origin; newer browsers say all the same where it comes from.
+    let look = |site| {
+        request(node.admin_port(), "GET", "/api/nodes", &[("Sec-Fetch-Site", site)], b"").unwrap().status
+    };
+    assert_eq!(["cross-site", "same-site", "same-origin", "none"].map(look), [401, 401, 200, 200]);
     assert!(node.is_ready(), "nobody is sent away");
 }
 
@@ -43,7 +59,7 @@ fn everything_in_the_description_is_there_and_nothing_else() {
         .filter_map(|line| line.strip_prefix("    \"/")?.strip_suffix("\": {"))
         .map(|path| format!("/{path}"))
         .collect();
-    assert_eq!(paths.len(), 9);
+    assert_eq!(paths.len(), 10);
     for path in paths.iter().filter(|path| *path != "/drain") {
         let target = path.replace("{room}", "a");
         let answers = [get(&node, &target).status, post(&node, &target, "").status];
@@ -105,6 +121,102 @@ fn operators_see_and_do() {
         ("/api/disconnect", r#"{"connection":"x"}"#),
     ] {
         assert_eq!(post(&nodes[0], target, body).status, 400, "{body}");
+    }
+}
+
+/// The names of what an object of the description must have.
+fn required(description: &Value, schema: &str) -> BTreeSet<String> {
+    let names = description["components"]["schemas"][schema]["required"].as_array().unwrap();
+    names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+fn names(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+fn json(node: &Node, target: &str) -> Value {
+    serde_json::from_str(&get(node, target).text()).unwrap()
+}
+
+#[test]
+fn a_node_tells_how_it_is_and_the_cluster_hears_who_leaves() {
+    let mut redis = Redis::start().unwrap();
+    let url = redis.url();
+    let start = |name: &str| {
+        let name = format!("node.name={name}");
+        Node::start(BINARY, &["--redis", &url, "--set", &name, "--set", "drain.window=20s"]).unwrap()
+    };
+    let (one, two) = (start("one"), start("two"));
+    let description = json(&one, "/api/openapi.json");
+    let status = json(&one, "/api/status");
+    assert_eq!(names(&status), required(&description, "Status"));
+    assert_eq!(names(&status["broker"]), required(&description, "BrokerLink"));
+    assert_eq!(
+        (&status["name"], &status["ready"], &status["draining"]),
+        (&"one".into(), &true.into(), &false.into())
+    );
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["broker"]["redis"], url.trim_start_matches("redis://"));
+    let link = |of: &str| json(&one, "/api/status")["broker"][of].clone();
+    assert_eq!(link("healthy"), true);
+    assert!(link("probe_round_trip_s").as_f64().unwrap() > 0.0);
+
+    // What was counted is counted; the other node says it too.
+    let mut client = WsClient::raw(two.port(), "/ws?room=a&echo=true").unwrap();
+    let _others: Vec<_> = (0..9).map(|_| SseClient::open(two.port(), "/sse?room=a").unwrap()).collect();
+    client.send_text("hello").unwrap();
+    assert_eq!(client.message().unwrap().text(), "hello");
+    let counted = json(&two, "/api/status");
+    let counts = ["connections", "rooms", "room_members", "messages_received"]
+        .map(|name| counted[name].as_u64().unwrap());
+    assert_eq!(counts[..1], [10]);
+    assert!(counts[1] >= 1 && counts[2] == 10 && counts[3] == 1, "{counted}");
+    let row = |of: &Node| {
+        // Neither while Redis does not answer, nor before the other is back.
+        let nodes = json(of, "/api/nodes")["nodes"].as_array().cloned().unwrap_or_default();
+        assert!(nodes.iter().all(|node| names(node) == required(&description, "Node")), "{nodes:?}");
+        nodes.into_iter().find(|node| node["name"] == "two").unwrap_or_default()
+    };
+    wait_until("the other node has told", || row(&one)["connections"] == 10);
+    assert_eq!((&row(&one)["version"], &row(&one)["draining"]), (&status["version"], &false.into()));
+
+    // The link breaks and mends.
+    redis.stop();
+    wait_until("the link is down", || link("healthy") == false && link("up") == false);
+    assert!(link("reason").as_str().unwrap().contains("down"));
+    redis.restart().unwrap();
+    wait_until("the link is up", || link("healthy") == true);
+    assert_eq!((link("reason"), link("reconnects")), (Value::Null, 1.into()));
+
+    wait_until("the other node is back, too", || two.is_ready());
+    assert_eq!(post(&two, "/drain", "").status, 202);
+    wait_until("the other node hears that it leaves", || row(&one)["draining"] == true);
+    let leaving = json(&two, "/api/status");
+    assert_eq!(
+        (&leaving["ready"], &leaving["draining"], &leaving["broker"]["healthy"]),
+        (&false.into(), &true.into(), &true.into())
+    );
+    assert!(leaving["drain_deadline_s"].as_f64().unwrap() > 1e9, "{leaving}");
+}
+
+#[test]
+fn lists_are_as_long_as_is_asked_for() {
+    let node = Node::start(BINARY, &[]).unwrap();
+    let _clients: Vec<_> =
+        (0..5).map(|n| SseClient::open(node.port(), &format!("/sse?room=all&room=r{n}")).unwrap()).collect();
+    let rooms = json(&node, "/api/rooms?limit=2");
+    assert_eq!((rooms["total"].as_u64(), rooms["rooms"].as_array().unwrap().len()), (Some(6), 2));
+    assert_eq!(
+        rooms["rooms"][0],
+        serde_json::json!({ "room": "all", "members": 5 }),
+        "those with most members"
+    );
+    assert_eq!(json(&node, "/api/connections?limit=3")["connections"].as_array().unwrap().len(), 3);
+    assert_eq!(json(&node, "/api/connections?limit=1000")["connections"].as_array().unwrap().len(), 5);
+    for list in ["rooms", "connections"] {
+        for limit in ["0", "1001", "-1", "many"] {
+            assert_eq!(get(&node, &format!("/api/{list}?limit={limit}")).status, 400, "{list} {limit}");
+        }
     }
 }
 

@@ -25,11 +25,7 @@ pub struct ConnectionReport {
 impl Core {
     /// Rooms of this core whose names begin with `prefix`, and their members on it.
     pub fn rooms(&self, prefix: &str) -> Vec<(Room, usize)> {
-        let members = self.shard().members().into_iter();
-        members
-            .filter(|(room, _)| room.as_str().starts_with(prefix))
-            .map(|(room, ids)| (room, ids.len()))
-            .collect()
+        self.shard().member_counts(prefix)
     }
 
     /// Connections of this core, all or those in one room or of one user; `limit` of them at most.

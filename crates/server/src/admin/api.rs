@@ -1,14 +1,14 @@
 //! `/api` and `/drain`: what operators and their programs ask of a node. Described in
 //! `openapi.json`, which a test holds to what is here.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use roomcast_broker::{Broker, BrokerError, KEY_BYTES_MAX, NodeInfo, PAGE_MESSAGES_MAX};
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::response;
+use super::{Source, access, response, status};
 use crate::cores::Errands;
 use crate::share::Share;
 
@@ -38,6 +38,11 @@ const OPENAPI: &str = include_str!("openapi.json");
 /// What the answers are made from.
 pub(crate) struct Api {
     pub(crate) node: NodeId,
+    /// What its operator calls it.
+    pub(crate) name: String,
+    pub(crate) source: Arc<Source>,
+    /// Where Redis is; none where the broker is embedded.
+    pub(crate) redis: Option<String>,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) share: Arc<Share>,
     pub(crate) errands: Errands,
@@ -67,19 +72,16 @@ enum Disconnect {
 
 impl Api {
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        self.check_key(&request, peer)?;
+        access::check(request.headers(), peer, &self.key)?;
         let (path, query) =
             (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match (request.method(), &parts[..]) {
             (&Method::GET, ["api", "openapi.json"]) => Ok(response("application/json", OPENAPI.to_owned())),
+            (&Method::GET, ["api", "status"]) => Ok(ok(&status::of(self))),
             (&Method::GET, ["api", "nodes"]) => self.nodes().await,
-            (&Method::GET, ["api", "rooms"]) => {
-                self.rooms(&parameter(&query, "prefix").unwrap_or_default()).await
-            }
-            (&Method::GET, ["api", "connections"]) => {
-                self.connections(parameter(&query, "room"), parameter(&query, "user")).await
-            }
+            (&Method::GET, ["api", "rooms"]) => self.rooms(&query).await,
+            (&Method::GET, ["api", "connections"]) => self.connections(&query).await,
             (&Method::GET, ["api", "rooms", room, "history"]) => self.history(room, &query).await,
             (&Method::GET, ["api", "rooms", room, "presence"]) => self.members(room).await,
             (&Method::POST, ["api", "publish"]) => self.publish(body(request).await?).await,
@@ -91,60 +93,54 @@ impl Api {
             (_, ["drain"] | ["api", "publish" | "disconnect"]) => Err(Problem::method_not_allowed("POST")),
             (
                 _,
-                ["api", "openapi.json" | "nodes" | "rooms" | "connections"]
+                ["api", "openapi.json" | "status" | "nodes" | "rooms" | "connections"]
                 | ["api", "rooms", _, "history" | "presence"],
             ) => Err(Problem::method_not_allowed("GET")),
             _ => Err(Problem::not_found("nothing is here; /api/openapi.json lists what there is")),
         }
     }
 
-    fn check_key(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Problem> {
-        let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or(""));
-        let is_here = peer.ip().to_canonical().is_loopback() && !is_of_a_page(header(HOST), header(ORIGIN));
-        if is_here || has_key(header(AUTHORIZATION), &self.key) {
-            return Ok(());
-        }
-        let detail = "send Authorization: Bearer with the admin.key of the configuration, or ask from the node's own machine: as localhost or by an address, and not from a page";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
-    }
-
     async fn nodes(&self) -> Answer {
         let nodes = self.broker.nodes().await.map_err(|error| unavailable(&error))?;
         let total = self.share.total();
         let row = |node: NodeInfo| {
-            let connections = self.share.of(node.id);
+            let told = self.share.of(node.id);
+            let connections = told.as_ref().map(|told| told.connections);
             let share = connections.filter(|_| total > 0).map(|own| own as f64 / total as f64);
+            let version = told.as_ref().map(|told| &*told.version).filter(|version| !version.is_empty());
             json!({
                 "id": node.id.to_string(), "name": node.name, "self": node.id == self.node,
-                "connections": connections, "share": share,
+                "connections": connections, "share": share, "version": version,
+                "draining": told.as_ref().map(|told| told.draining),
             })
         };
         let rows: Vec<_> = nodes.into_iter().map(row).collect();
         Ok(ok(&json!({ "connections": total, "nodes": rows })))
     }
 
-    async fn rooms(&self, prefix: &str) -> Answer {
-        let prefix = prefix.to_owned();
-        let mut all: Vec<(Room, usize)> = Vec::new();
+    async fn rooms(&self, query: &str) -> Answer {
+        let prefix = parameter(query, "prefix").unwrap_or_default();
+        let limit = rows(query)?;
+        // Members of a room may be on several cores.
+        let mut sums: HashMap<Room, usize> = HashMap::new();
         for (room, members) in self.errands.ask(move |core| core.rooms(&prefix)).await.into_iter().flatten() {
-            match all.iter_mut().find(|(known, _)| *known == room) {
-                Some((_, sum)) => *sum += members,
-                None => all.push((room, members)),
-            }
+            *sums.entry(room).or_default() += members;
         }
+        let mut all: Vec<_> = sums.into_iter().collect();
         let total = all.len();
         all.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
         let rows: Vec<_> = all
             .iter()
-            .take(ROWS_MAX)
+            .take(limit)
             .map(|(room, members)| json!({ "room": room.as_str(), "members": members }))
             .collect();
         Ok(ok(&json!({ "node": self.node.to_string(), "total": total, "rooms": rows })))
     }
 
-    async fn connections(&self, room: Option<String>, user: Option<String>) -> Answer {
-        let room = room.map(|name| parse_room(&name)).transpose()?;
-        let question = move |core: &Core| core.connections(room.as_ref(), user.as_deref(), ROWS_MAX);
+    async fn connections(&self, query: &str) -> Answer {
+        let room = parameter(query, "room").map(|name| parse_room(&name)).transpose()?;
+        let (user, limit) = (parameter(query, "user"), rows(query)?);
+        let question = move |core: &Core| core.connections(room.as_ref(), user.as_deref(), limit);
         let reports = self.errands.ask(question).await;
         let row = |report: ConnectionReport| {
             let rooms: Vec<_> = report.rooms.iter().map(Room::as_str).collect();
@@ -153,19 +149,13 @@ impl Api {
                 "rooms": rooms, "queued_bytes": report.queued_bytes,
             })
         };
-        let rows: Vec<_> = reports.into_iter().flatten().take(ROWS_MAX).map(row).collect();
+        let rows: Vec<_> = reports.into_iter().flatten().take(limit).map(row).collect();
         Ok(ok(&json!({ "node": self.node.to_string(), "connections": rows })))
     }
 
     async fn history(&self, room: &str, query: &str) -> Answer {
         let room = parse_room(&percent_decode_str(room).decode_utf8_lossy())?;
-        let limit = match parameter(query, "limit") {
-            None => 100,
-            Some(limit) => limit.parse().map_err(|_| Problem::bad_request("limit must be a whole number"))?,
-        };
-        if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
-            return Err(Problem::bad_request(format!("limit may be from 1 to {PAGE_MESSAGES_MAX}")));
-        }
+        let limit = limit(query, 100, PAGE_MESSAGES_MAX)?;
         let after = match parameter(query, "after") {
             None => None,
             Some(after) => Some(
@@ -243,27 +233,6 @@ impl Api {
     }
 }
 
-/// Whether a page in a browser on this machine may have made the request: one of another origin, or one whose name was
-/// made to lead here (DNS rebinding). What the machine's users open is not trusted as they are.
-fn is_of_a_page(host: Option<&str>, origin: Option<&str>) -> bool {
-    let name = host.map_or("localhost", |host| match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    });
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    origin.is_some() || !(name.eq_ignore_ascii_case("localhost") || address.is_ok())
-}
-
-fn has_key(authorization: Option<&str>, key: &str) -> bool {
-    let given = authorization.and_then(|value| value.strip_prefix("Bearer "));
-    !key.is_empty() && given.is_some_and(|given| is_same(given.as_bytes(), key.as_bytes()))
-}
-
-/// Compares without telling by its time how much was right.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
-}
-
 async fn body(request: Request<Incoming>) -> Result<Bytes, Problem> {
     let whole = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     whole.map(http_body_util::Collected::to_bytes).map_err(|_| {
@@ -280,6 +249,20 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Problem> {
 
 fn parse_room(name: &str) -> Result<Room, Problem> {
     Room::parse(name).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// How many rows a list may have.
+fn rows(query: &str) -> Result<usize, Problem> {
+    limit(query, ROWS_MAX, ROWS_MAX)
+}
+
+fn limit(query: &str, default: usize, most: usize) -> Result<usize, Problem> {
+    let Some(limit) = parameter(query, "limit") else { return Ok(default) };
+    let limit = limit.parse().map_err(|_| Problem::bad_request("limit must be a whole number"))?;
+    if !(1..=most).contains(&limit) {
+        return Err(Problem::bad_request(format!("limit may be from 1 to {most}")));
+    }
+    Ok(limit)
 }
 
 /// A query parameter that is there and not empty.
@@ -309,44 +292,6 @@ fn now_us() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn other_machines_need_the_key() {
-        let cases = [
-            (None, "", false),
-            (None, "secret", false),
-            (Some("Bearer "), "", false),
-            (Some("Bearer secret"), "secret", true),
-            (Some("Bearer secre"), "secret", false),
-            (Some("secret"), "secret", false),
-            (Some("Bearer wrong!"), "secret", false),
-        ];
-        for (authorization, key, expected) in cases {
-            assert_eq!(has_key(authorization, key), expected, "{authorization:?}");
-        }
-    }
-
-    #[test]
-    fn pages_are_told_from_programs() {
-        for host in [
-            "localhost:9090",
-            "LOCALHOST",
-            "127.0.0.1:9090",
-            "127.0.0.1",
-            "[::1]:9090",
-            "[::1]",
-            "10.0.0.1:1",
-        ] {
-            assert!(!is_of_a_page(Some(host), None), "{host}");
-            assert!(is_of_a_page(Some(host), Some("http://localhost:9090")), "{host}");
-        }
-        for host in
-            ["evil.example", "evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example", ""]
-        {
-            assert!(is_of_a_page(Some(host), None), "{host}");
-        }
-        assert!(!is_of_a_page(None, None));
-    }
 
     #[test]
     fn parameters() {

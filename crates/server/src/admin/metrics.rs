@@ -4,6 +4,8 @@ mod reading;
 mod source;
 mod table;
 
+use std::sync::Arc;
+
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{
@@ -22,7 +24,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(source: Source) -> prometheus::Result<Self> {
+    pub(crate) fn new(source: Arc<Source>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         registry.register(Box::new(Node { source, description: description()? }))?;
@@ -41,7 +43,7 @@ fn description() -> prometheus::Result<Desc> {
 }
 
 struct Node {
-    source: Source,
+    source: Arc<Source>,
     description: Desc,
 }
 

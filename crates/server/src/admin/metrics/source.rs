@@ -56,7 +56,7 @@ impl Source {
         one(self.add(|shard| of(shard).get()) as f64)
     }
 
-    pub(super) fn add(&self, of: impl Fn(&ShardStats) -> u64) -> u64 {
+    pub(crate) fn add(&self, of: impl Fn(&ShardStats) -> u64) -> u64 {
         // One core may have counted down what another counts up: add with wrap-around.
         self.shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(of(shard)))
     }
