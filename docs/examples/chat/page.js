@@ -67,15 +67,16 @@ function isBefore(one, other) {
 /** Shows a message at its place, once: those of the past may come after newer ones. */
 function show({ id, event, data, user }, me) {
   const lines = [...messages.children];
-  if (lines.some((line) => line.dataset.id === id)) return;
+  if (id && lines.some((line) => line.dataset.id === id)) return;
   const text = typeof data?.text === "string" ? data.text : JSON.stringify(data);
   // Anybody can name an event so; only the backend's messages have no user.
   const isNotice = event === "notice" && user === undefined;
   const line = element("li", "", isNotice ? "note" : user === me ? "own" : "");
   if (!isNotice) line.append(element("b", user ?? "backend"));
   line.append(text);
-  line.dataset.id = id;
-  const next = lines.find((other) => other.dataset.id && isBefore(id, other.dataset.id));
+  // A plain PUBLISH has no id: it is shown as it comes.
+  if (id) line.dataset.id = id;
+  const next = id && lines.find((other) => other.dataset.id && isBefore(id, other.dataset.id));
   if (next) next.before(line);
   else append(messages, line, SHOWN_MAX);
 }

@@ -27,7 +27,9 @@ function open(me) {
   room.on("message", ({ data }) => show(data));
   room.on("missed", () => append(at("list"), element("li", "Older notifications are gone.", "note"), SHOWN_MAX));
   // Who has read nothing yet begins here: what comes from now on is unread.
-  room.on("joined", ({ id }) => localStorage.getItem(readUpTo) ?? localStorage.setItem(readUpTo, id));
+  room.on("joined", ({ id }) => {
+    if (id && !localStorage.getItem(readUpTo)) localStorage.setItem(readUpTo, id);
+  });
   at("read").addEventListener("click", () => {
     if (room.id) localStorage.setItem(readUpTo, room.id);
     for (const line of at("list").children) line.classList.remove("own");

@@ -22,6 +22,8 @@ async function follow(job) {
   at("said").textContent = "Waiting for its first word.";
   const answer = await answerOf(await fetch(`/rooms/${encodeURIComponent(room)}/history?limit=500`));
   const { id, messages } = await answer.json();
+  // Another one was started meanwhile.
+  if (at("job").textContent !== job) return;
   source = new EventSource(`/sse?${new URLSearchParams({ room, after: id })}`);
   watchStream(source);
   for (const name of ["progress", "done", "failed"]) {

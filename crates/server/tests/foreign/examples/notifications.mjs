@@ -1,6 +1,6 @@
 // What is for one user reaches that user, on all of his pages, and nobody else; what came while he was away is there when he is back.
 import assert from "node:assert/strict";
-import { HOSTILE, connected, end, open, restartAll, shows, until } from "./stage.mjs";
+import { HOSTILE, connected, end, open, restartAll, shows, told, until } from "./stage.mjs";
 
 async function signIn(page, name) {
   await page.getByLabel("Your name").fill(name);
@@ -64,7 +64,7 @@ await alice.getByRole("button", { name: "Mark all as read" }).click();
 assert.equal(await unread(alice), "0");
 await alice.goto("about:blank");
 await send(bob, "alice", "while she was away");
-await alice.goBack();
+await alice.goto(told.url);
 await signIn(alice, "alice");
 await shows(alice.locator("#list li"), "while she was away");
 assert.deepEqual(await list(alice), ["while she was away"]);
