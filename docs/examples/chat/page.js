@@ -28,8 +28,10 @@ function enter(me) {
   const room = client.room(ROOM);
   room.on("message", (message) => show(message, me));
   room.on("joined", ({ resumed }) => resumed || showPast(room, me));
-  // `joined` follows, and fetches what there is.
-  room.on("missed", () => append(messages, element("li", "Some messages may be missing here.", "note"), SHOWN_MAX));
+  // `joined` follows, and fetches what there is. Who is signed in is in a room of his own, too, which this page has no use for.
+  client.on("missed", (missed) => {
+    if (missed.room === ROOM) append(messages, element("li", "Some messages may be missing here.", "note"), SHOWN_MAX);
+  });
   room.on("presence", ({ members }) => {
     at("count").textContent = members.length;
     at("members").replaceChildren(...members.map(({ user }) => element("li", user)));

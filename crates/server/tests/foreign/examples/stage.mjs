@@ -23,6 +23,8 @@ export const HOSTILE = '</li><img src=x onerror="window.pwned=1"><script>window.
 const name = basename(process.argv[1], ".mjs");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
 const input = readline.createInterface({ input: process.stdin });
+// The test has ended, however that was.
+input.on("close", () => process.exit());
 const redis = new Redis(told.redis);
 const browser = await launch();
 const pages = [];
@@ -42,8 +44,12 @@ export async function open(hash = "", options = {}) {
 }
 
 /** Waits until one of these elements shows this. */
-export function shows(at, text) {
-  return at.filter({ hasText: text }).first().waitFor({ timeout: LIMIT_MS });
+export async function shows(at, text) {
+  try {
+    await at.filter({ hasText: text }).first().waitFor({ timeout: LIMIT_MS });
+  } catch (error) {
+    throw new Error(`not shown: ${text}, but:\n${await at.page().locator("body").innerText()}`, { cause: error });
+  }
 }
 
 export function connected(page) {
@@ -117,6 +123,6 @@ export async function end() {
   assert.deepEqual(failures, []);
   await browser.close();
   await redis.quit();
-  input.close();
   say({ done: true });
+  input.close();
 }
