@@ -40,12 +40,17 @@ function draw() {
   isDrawn = false;
   at("missing").textContent = missing;
   for (const [name, line] of lines) {
-    const values = samples.map((sample) => Number(sample[name]));
+    const values = samples.map((sample) => numberOf(sample[name]));
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const y = (value) => (high > low ? 95 - (90 * (value - low)) / (high - low) : 50);
     line.setAttribute("points", values.map((value, x) => `${x},${y(value)}`).join(" "));
     at(name).querySelector("output").textContent = values.at(-1);
   }
+}
+
+/** A figure that is none would spoil the whole line. */
+function numberOf(value) {
+  return Number.isFinite(value) ? value : 0;
 }
 
 async function begin() {
