@@ -2,7 +2,6 @@
 //! files of the folder `deploy/`, as `docker-compose.yml` has them in containers. A node that ends is started again, as a container would be.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -10,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use xtask::plan::{BALANCER, GATEWAYS, PROMETHEUS, REDIS};
-use xtask::{Balancer, Kind, Node, Prometheus, Redis, free_port, project_root};
+use xtask::process::preferred_port;
+use xtask::{Balancer, Kind, Node, Prometheus, Redis, project_root};
 
 use crate::install;
 
@@ -63,18 +63,18 @@ impl Options {
 impl Cluster {
     fn start(options: Options) -> Result<Self> {
         let include = REDIS.file().to_string_lossy().into_owned();
-        let redis = Redis::start_on(preferred(REDIS.ports[0].0), &["--include", &include])?;
+        let redis = Redis::start_on(preferred_port(REDIS.ports[0].0), &["--include", &include])?;
         let mut nodes = Vec::new();
         for (i, gateway) in GATEWAYS.iter().enumerate() {
-            let [port, admin_port] = [0, 1].map(|n| preferred(gateway.ports[n].0));
+            let [port, admin_port] = [0, 1].map(|n| preferred_port(gateway.ports[n].0));
             let node = start_node(i, port, admin_port, &redis, &options)?;
             node.wait_until_ready();
             nodes.push(node);
         }
         let ports: Vec<_> = nodes.iter().map(|node| (node.port(), node.admin_port())).collect();
-        let balancer = Balancer::start_on(Kind::Haproxy, preferred(BALANCER.ports[0].0), &ports)?;
+        let balancer = Balancer::start_on(Kind::Haproxy, preferred_port(BALANCER.ports[0].0), &ports)?;
         let admin_ports: Vec<_> = nodes.iter().map(Node::admin_port).collect();
-        let prometheus = Prometheus::start_on(preferred(PROMETHEUS.ports[0].0), &admin_ports)?;
+        let prometheus = Prometheus::start_on(preferred_port(PROMETHEUS.ports[0].0), &admin_ports)?;
         Ok(Self { redis, nodes, balancer, prometheus, options })
     }
 
@@ -158,7 +158,8 @@ fn replace(file: &Path, text: &str) -> Result<()> {
     Ok(std::fs::rename(&new, file)?)
 }
 
-fn build() -> Result<()> {
+/// Builds the node that is run.
+pub(crate) fn build() -> Result<()> {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "roomcast"])
         .current_dir(project_root())
@@ -168,12 +169,4 @@ fn build() -> Result<()> {
         bail!("the build failed");
     }
     Ok(())
-}
-
-/// The well-known port where it is free, else another one.
-fn preferred(port: u16) -> u16 {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => port,
-        Err(_) => free_port(),
-    }
 }

@@ -1,6 +1,7 @@
 //! Clients that others wrote, for the end-to-end tests: npm packages and a Python environment, made
 //! ready where they are missing or older than what the project asks for.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,18 @@ impl Clients {
         let mut command = Command::new("node");
         command.current_dir(&self.folder).arg(script);
         command
+    }
+
+    /// Runs a program of any other folder, by what its name ends with, with the same packages.
+    pub fn program(&self, file: &Path) -> Result<Command> {
+        let mut command = match file.extension().and_then(OsStr::to_str) {
+            Some("js") => Command::new("node"),
+            Some("py") => self.python.python(),
+            Some("sh") => Command::new("sh"),
+            _ => bail!("{} is neither JavaScript nor Python nor a shell script", file.display()),
+        };
+        command.arg(file).env("NODE_PATH", self.folder.join("node_modules"));
+        Ok(command)
     }
 
     /// Runs a script of the folder under Python.

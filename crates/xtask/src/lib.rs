@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod balancer;
+pub mod examples;
 pub mod foreign;
 pub mod go_tools;
 pub mod javascript;
@@ -15,6 +16,7 @@ pub mod redis;
 
 pub use authority::Authority;
 pub use balancer::{Balancer, Kind, project_root};
+pub use examples::Example;
 pub use node::Node;
 pub use process::{Daemon, free_port, wait_until};
 pub use prometheus::Prometheus;

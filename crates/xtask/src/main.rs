@@ -6,6 +6,7 @@ mod cluster;
 mod compose;
 mod cost;
 mod deny;
+mod example;
 mod fuzz;
 mod helm;
 mod install;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
   cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
             machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
+  example   NAME: run an example of docs/examples with Redis, two nodes and nginx on this machine, until Ctrl-C
   fuzz      [--seconds N] [TARGET…]: run fuzz targets, each for 20 seconds; needs a nightly compiler and cargo-fuzz
             --replay: give the corpus to all of them, on any compiler; test does this too
   compose   check docker-compose.yml by compose-go; needs Go
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
+        ["example", name] => example::run(name),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["helm"] => helm::run(),
         ["helm", "--write"] => helm::write(),

@@ -152,6 +152,14 @@ pub fn free_port() -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
+/// The well-known port where it is free, else another one.
+pub fn preferred_port(port: u16) -> u16 {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => port,
+        Err(_) => free_port(),
+    }
+}
+
 /// Waits until `condition` holds; panics with `what` after a generous limit.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
