@@ -53,7 +53,7 @@ start_cluster() {
   read_cluster
 }
 
-# URL, ADMIN_URLS, NODE_PIDS, REDIS_URL
+# URL, ADMIN_URLS, NODE_PIDS, REDIS_URL, PROMETHEUS_URL
 read_cluster() {
   set -a
   # shellcheck source=/dev/null
@@ -83,6 +83,12 @@ elif [ -n "${KILL:-}" ]; then
   exit 2
 fi
 
+# What the dashboard of load tests shows of k6.
+if [ -n "${PROMETHEUS_URL:-}" ]; then
+  export K6_OUT=experimental-prometheus-rw
+  export K6_PROMETHEUS_RW_SERVER_URL="$PROMETHEUS_URL/api/v1/write"
+  export K6_PROMETHEUS_RW_TREND_STATS='p(50),p(95),p(99),max'
+fi
 # A k6 without the extension says so, instead of asking a service on the internet for one that has it.
 export K6_AUTO_EXTENSION_RESOLUTION=false
 # A connection takes a descriptor.

@@ -138,6 +138,7 @@ impl Cluster {
         writeln!(text, "ADMIN_URLS={}", list(&|node| format!("http://127.0.0.1:{}", node.admin_port())))?;
         writeln!(text, "NODE_PIDS={}", list(&|node| node.pid().to_string()))?;
         writeln!(text, "REDIS_URL={}", self.redis.url())?;
+        writeln!(text, "PROMETHEUS_URL=http://127.0.0.1:{}", self.prometheus.port())?;
         replace(file, &text).with_context(|| format!("cannot write {}", file.display()))
     }
 }
