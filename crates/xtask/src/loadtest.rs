@@ -38,9 +38,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let root = project_root();
     let k6 = K6.path()?;
     if named.is_empty() {
-        test_extension(&root)?;
-        test_ledger(&root, &k6)?;
-        dashboard::check(&k6)?;
+        check()?;
     }
     let scripts = if named.is_empty() { SCRIPTS.to_vec() } else { named };
     let mut failed = Vec::new();
@@ -57,6 +55,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         bail!("{} failed; {RESULTS} has the summaries", failed.join(", "));
     }
     Ok(())
+}
+
+/// Checks what the scripts stand on: the extension, the ledger, and what k6 writes for the dashboard.
+pub(crate) fn check() -> Result<()> {
+    let (root, k6) = (project_root(), K6.path()?);
+    test_extension(&root)?;
+    test_ledger(&root, &k6)?;
+    dashboard::check(&k6)
 }
 
 /// Formatting, lints and tests of what is written in Go.

@@ -21,7 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, dependencies, the chart and the compose file (need Go), then test
+  ci        formatting, lints, documentation, dependencies, the chart, the compose file and k6 (need Go), then test
   autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
   cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
             machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
