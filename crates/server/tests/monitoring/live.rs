@@ -96,12 +96,9 @@ fn every_query_has_data_and_has_none_when_a_metric_is_renamed() {
     let panels: Vec<_> = panels.collect();
     let expressions: Vec<_> = panels.iter().map(|query| query.expression.clone()).collect();
     // All that rules ask for or record; what an alert compares it with is promtool's matter.
-    let rules = metrics_in(&document(RULES))
-        .into_iter()
-        .map(|name| Query::named_in(RULES, name));
+    let rules = metrics_in(&document(RULES)).into_iter().map(|name| Query::named_in(RULES, name));
     let named = metrics_in(&document("docs/runbooks.md"));
-    let named =
-        named.into_iter().map(|name| Query::named_in("docs/runbooks.md", name));
+    let named = named.into_iter().map(|name| Query::named_in("docs/runbooks.md", name));
     scene.expect_data(panels.into_iter().chain(rules).chain(named).collect());
 
     for expression in expressions {

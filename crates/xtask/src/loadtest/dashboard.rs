@@ -62,7 +62,10 @@ fn ask(prometheus: &Prometheus, run: &mut Child) -> Result<()> {
     }
     for query in &queries {
         let renamed = query.replace("{scenario", "_renamed{scenario");
-        ensure!(prometheus.data(&renamed)?.is_none(), "{renamed} has data, so that a new name is not noticed");
+        ensure!(
+            prometheus.data(&renamed)?.is_none(),
+            "{renamed} has data, so that a new name is not noticed"
+        );
     }
     let scenarios = prometheus.data("count by (scenario) (k6_delivered_total)")?;
     ensure!(scenarios.is_some_and(|each| each.len() == 1), "{SCRIPT} can be chosen, and nothing else");
