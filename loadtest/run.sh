@@ -68,6 +68,23 @@ kill_a_node() {
   kill -KILL "${NODE_PIDS%%,*}"
 }
 
+# Until k6 has ended. Without its cluster it would only wait for that to come back.
+follow() {
+  if [ -z "$cluster" ]; then
+    wait "$k6"
+    return
+  fi
+  local status=0
+  wait -n "$k6" "$cluster" || status=$?
+  if kill -0 "$k6" 2>/dev/null; then
+    cat "$state/log" >&2
+    echo "the cluster has ended while k6 was running" >&2
+    return 1
+  fi
+  if [ "$status" -ne 0 ]; then cat "$state/log" >&2; fi
+  return "$status"
+}
+
 if [ -z "${K6:-}" ]; then
   K6=$(cd "$root" && cargo xtask tools k6)
 fi
@@ -97,4 +114,4 @@ export SUMMARY_DIR=${SUMMARY_DIR:-$root/target/loadtest}
 mkdir -p "$SUMMARY_DIR"
 "$K6" run --quiet --no-usage-report "$@" "$root/loadtest/$script.js" &
 k6=$!
-wait "$k6"
+follow

@@ -33,6 +33,7 @@ usage: cargo xtask COMMAND
             --write: render deploy/kubernetes from it
   loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
             named, each against a cluster of its own; --record keeps their summaries in docs/loadtest; needs Go
+            --check: only the extension, the ledger and what k6 writes for the dashboard; ci does this too
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";
