@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long it is tried to start a node again, where another program has taken its port meanwhile: that of a node that
 /// drains is free.
 const REPLACE_LIMIT: Duration = Duration::from_secs(60);
+/// How often.
+const REPLACE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the command line says.
 #[derive(Debug, Default)]
@@ -135,7 +137,7 @@ impl Cluster {
                 Err(error) if begin.elapsed() > REPLACE_LIMIT => return Err(error),
                 Err(error) => println!("{name} cannot be started yet: {error:#}"),
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(REPLACE_EVERY);
         };
         self.write_state()
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::balancer::project_root;
-use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
+use crate::process::{Daemon, ScratchFolder, free_port, http_status, scratch_folder, wait_until};
 
 /// Where configuration and rules are, below the project's root.
 pub const FOLDER: &str = "deploy/prometheus";
@@ -56,6 +56,7 @@ impl Prometheus {
             .args(FLAGS);
         let mut daemon = Daemon::start("prometheus", &mut command, &folder)?;
         daemon.wait_for_port(port)?;
+        wait_until("Prometheus is ready", || http_status(port, "/-/ready") == Some(200));
         Ok(Self { daemon, _folder: folder, port })
     }
 
