@@ -21,7 +21,7 @@ const MESSAGES = Math.max(1, Math.floor(RATE * SECONDS));
 
 const acknowledged = new Trend('publish_ok_time', true);
 
-export const options = common(ROOMS, 180 + 2 * SECONDS, {
+export const options = common('chat', ROOMS, 180 + 2 * SECONDS, {
   connect_failures: ['count==0'],
   cut_off: ['count==0'],
   delivered: [`count==${ROOMS * MEMBERS * MEMBERS * MESSAGES}`],

@@ -15,7 +15,7 @@ const ROUNDS = number('ROUNDS', 2);
 const MESSAGES = number('MESSAGES', 5);
 const EACH = Math.floor(CONNECTIONS / VUS);
 
-export const options = common(VUS, 60 + 120 * ROUNDS, {
+export const options = common('connect-storm', VUS, 60 + 120 * ROUNDS, {
   connect_failures: ['count==0'],
   connected: [`count==${EACH * VUS * ROUNDS}`],
   connect_time: [`p(95)<${number('CONNECT_P95_MS', 5000)}`],

@@ -19,7 +19,7 @@ const BYTES = number('BYTES', 128);
 const MESSAGES = Math.ceil(RATE * SECONDS);
 const EACH = Math.floor(MEMBERS / VUS);
 
-export const options = common(VUS, 180 + 2 * SECONDS, {
+export const options = common('fanout', VUS, 180 + 2 * SECONDS, {
   connect_failures: ['count==0'],
   cut_off: ['count==0'],
   delivered: [`count==${EACH * VUS * MESSAGES}`],

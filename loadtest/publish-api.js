@@ -21,7 +21,7 @@ const BYTES = number('BYTES', 256);
 const REPEAT_EVERY = number('REPEAT_EVERY', 10);
 const MESSAGES = Math.ceil(RATE * SECONDS);
 
-export const options = common(VUS, 120 + 2 * SECONDS, {
+export const options = common('publish-api', VUS, 120 + 2 * SECONDS, {
   connect_failures: ['count==0'],
   http_req_failed: ['rate==0'],
   publish_retries: ['count==0'],

@@ -31,6 +31,7 @@ const MEAN_MIN = 2;
 const peak = new Trend('reconnect_peak_to_mean');
 const restarted = new Counter('restarted_nodes');
 const spread = new Trend('reconnect_per_second');
+const judged = new Counter('judged_nodes');
 
 const expected = WAVE === 'drain'
   ? {
@@ -39,11 +40,12 @@ const expected = WAVE === 'drain'
       cut_off: ['count==0'],
       connect_failures: ['count==0'],
       restarted_nodes: [`count==${adminUrls.length}`],
+      judged_nodes: [`count==${adminUrls.length}`],
       reconnect_peak_to_mean: ['max<=3'],
     }
   : { reconnects: ['count>0'], reconnect_peak_to_mean: ['max<=3'] };
 
-export const options = common(1, 180 + Math.max(SECONDS, (WINDOW + 150) * adminUrls.length), { missed: ['count==0'], ...expected });
+export const options = common('reconnect-wave', 1, 180 + Math.max(SECONDS, (WINDOW + 150) * adminUrls.length), { missed: ['count==0'], ...expected });
 export const setup = () => newRun({ history: true });
 export const handleSummary = summary('reconnect-wave', `${CONNECTIONS} clients while ${WAVE === 'drain' ? 'all nodes are restarted' : 'nodes end'}`);
 
@@ -90,4 +92,5 @@ function judge(times, node) {
   if (mean < MEAN_MIN) throw new Error(`${node} had ${times.length} clients; more CONNECTIONS are needed to tell how they come back`);
   seconds.forEach((count) => spread.add(count));
   peak.add(Math.max(...seconds) / mean);
+  judged.add(1);
 }

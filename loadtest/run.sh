@@ -53,7 +53,7 @@ start_cluster() {
   read_cluster
 }
 
-# URL, ADMIN_URLS, NODE_PIDS, REDIS_URL
+# URL, ADMIN_URLS, NODE_PIDS, REDIS_URL, PROMETHEUS_URL
 read_cluster() {
   set -a
   # shellcheck source=/dev/null
@@ -66,6 +66,23 @@ kill_a_node() {
   read_cluster
   echo "node ${NODE_PIDS%%,*} is killed" >&2
   kill -KILL "${NODE_PIDS%%,*}"
+}
+
+# Until k6 has ended. Without its cluster it would only wait for that to come back.
+follow() {
+  if [ -z "$cluster" ]; then
+    wait "$k6"
+    return
+  fi
+  local status=0
+  wait -n "$k6" "$cluster" || status=$?
+  if kill -0 "$k6" 2>/dev/null; then
+    cat "$state/log" >&2
+    echo "the cluster has ended while k6 was running" >&2
+    return 1
+  fi
+  if [ "$status" -ne 0 ]; then cat "$state/log" >&2; fi
+  return "$status"
 }
 
 if [ -z "${K6:-}" ]; then
@@ -83,6 +100,12 @@ elif [ -n "${KILL:-}" ]; then
   exit 2
 fi
 
+# What the dashboard of load tests shows of k6.
+if [ -n "${PROMETHEUS_URL:-}" ]; then
+  export K6_OUT=experimental-prometheus-rw
+  export K6_PROMETHEUS_RW_SERVER_URL="$PROMETHEUS_URL/api/v1/write"
+  export K6_PROMETHEUS_RW_TREND_STATS='p(50),p(95),p(99),max'
+fi
 # A k6 without the extension says so, instead of asking a service on the internet for one that has it.
 export K6_AUTO_EXTENSION_RESOLUTION=false
 # A connection takes a descriptor.
@@ -91,4 +114,4 @@ export SUMMARY_DIR=${SUMMARY_DIR:-$root/target/loadtest}
 mkdir -p "$SUMMARY_DIR"
 "$K6" run --quiet --no-usage-report "$@" "$root/loadtest/$script.js" &
 k6=$!
-wait "$k6"
+follow

@@ -24,7 +24,7 @@ const MESSAGES = Math.ceil(RATE * SECONDS);
 
 const closedAsSlow = new Counter('closed_as_slow');
 
-export const options = common(1, 180 + 3 * SECONDS, {
+export const options = common('slow-consumer', 1, 180 + 3 * SECONDS, {
   connect_failures: ['count==0'],
   missed: ['count==0'],
   closed_as_slow: [`count>=${SLOW}`],

@@ -12,7 +12,7 @@ import { summary } from './lib/summary.js';
 
 const MESSAGES = number('MESSAGES', 20);
 
-export const options = common(1, 60, { connect_failures: ['count==0'], published: [`count==${MESSAGES}`] });
+export const options = common('smoke', 1, 60, { connect_failures: ['count==0'], published: [`count==${MESSAGES}`] });
 export const setup = () => newRun();
 export const handleSummary = summary('smoke', 'a few clients of each kind, and a few messages');
 

@@ -28,7 +28,7 @@ const PER_VU = Math.floor(CONNECTIONS / VUS);
 const growth = new Trend('node_memory_growth');
 const bytes = new Trend('node_memory_mib');
 
-export const options = common(VUS, 180 + 2 * SECONDS, {
+export const options = common('soak', VUS, 180 + 2 * SECONDS, {
   connect_failures: ['count==0'],
   cut_off: ['count==0'],
   missed: ['count==0'],

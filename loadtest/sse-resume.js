@@ -24,7 +24,7 @@ const PER_ROOM = Math.floor(STREAMS / VUS / ROOMS);
 const cuts = new Counter('cuts');
 const notResumed = new Counter('not_resumed');
 
-export const options = common(VUS, 180 + 2 * SECONDS, {
+export const options = common('sse-resume', VUS, 180 + 2 * SECONDS, {
   connect_failures: ['count==0'],
   cut_off: ['count==0'],
   missed: ['count==0'],

@@ -17,8 +17,19 @@ async function isReady(admin) {
   return response.status === 200;
 }
 
+/** A number that a node tells on its own admin listener. */
+async function metric(admin, name) {
+  const response = await http.asyncRequest('GET', `${admin}/metrics`, null, { tags: { name: 'metrics' } });
+  const line = new RegExp(`^${name} ([\\d.e+]+)$`, 'm').exec(response.body || '');
+  if (line === null) throw new Error(`${admin}/metrics has no ${name}`);
+  return Number(line[1]);
+}
+
+const START = 'process_start_time_seconds';
+
 /** Asks a node to drain. What runs it, such as Kubernetes or `cargo xtask cluster`, has to start it again. */
 export async function restart(admin) {
+  const before = await metric(admin, START);
   const response = await http.asyncRequest('POST', `${admin}/drain`, null, {
     ...quiet, headers: adminHeaders, tags: { name: 'drain' },
   });
@@ -29,16 +40,9 @@ export async function restart(admin) {
   if (!(await until(() => isReady(admin), RESTART_SECONDS))) {
     throw new Error(`${admin} has not come back: what runs the nodes must start one again that has ended`);
   }
+  if ((await metric(admin, START)) === before) throw new Error(`${admin} is ready again, and is the process that it was`);
   await sleep(NOTICE_MS);
 }
 
 /** Resident memory of each node in bytes. */
-export async function memory() {
-  const all = await Promise.all(adminUrls.map(async (admin) => {
-    const response = await http.asyncRequest('GET', `${admin}/metrics`, null, { tags: { name: 'metrics' } });
-    const line = /^process_resident_memory_bytes ([\d.e+]+)$/m.exec(response.body || '');
-    if (line === null) throw new Error(`${admin}/metrics has no process_resident_memory_bytes`);
-    return Number(line[1]);
-  }));
-  return all;
-}
+export const memory = () => Promise.all(adminUrls.map((admin) => metric(admin, 'process_resident_memory_bytes')));

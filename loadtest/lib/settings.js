@@ -38,13 +38,13 @@ export const promises = {
 };
 
 /**
- * The options of a script whose virtual users run once, each with many connections of its own.
- * `seconds` bounds the whole run, whatever happens.
+ * The options of a script whose virtual users run once, each with many connections of its own. All that it measures is
+ * tagged with its name, as its scenario. `seconds` bounds the whole run, whatever happens.
  */
-export function options(vus, seconds, thresholds = {}) {
+export function options(name, vus, seconds, thresholds = {}) {
   return {
     scenarios: {
-      all: {
+      [name]: {
         executor: 'per-vu-iterations',
         vus,
         iterations: 1,

@@ -2,17 +2,9 @@
 // with the id of its last message.
 
 import { WebSocket } from 'k6/websockets';
-import { Counter, Trend } from 'k6/metrics';
 
+import { Client } from './client.js';
 import { headers, wsUrl } from './settings.js';
-
-export const connectTime = new Trend('connect_time', true);
-export const connected = new Counter('connected');
-export const connectFailures = new Counter('connect_failures');
-export const reconnects = new Counter('reconnects');
-export const reconnectTime = new Trend('reconnect_time', true);
-export const cutOff = new Counter('cut_off');
-export const missed = new Counter('missed');
 
 /** The wait before an attempt after one that failed: doubled each time, with jitter, as the SDK does. */
 const BACKOFF_MS = 500;
@@ -22,29 +14,18 @@ const BACKOFF_DOUBLINGS_MAX = 4;
 const SUBSCRIBE = 'subscribe';
 
 /** What raw and JSON clients have in common. */
-class Socket {
-  constructor(room, ledger, { comeBack = false, onMember = null, onMessage = null, onBack = null } = {}) {
-    this.room = room;
-    this.ledger = ledger;
+class Socket extends Client {
+  constructor(room, ledger, { comeBack = false, ...settings } = {}) {
+    super(room, ledger, settings);
     this.comeBack = comeBack;
-    this.onMember = onMember;
-    this.onMessage = onMessage;
-    this.onBack = onBack;
-    this.ready = false;
-    this.closing = false;
-    this.ended = false;
     this.failures = 0;
-    // Of the connection that was lost last, until there is another.
-    this.loss = null;
     this.connect();
   }
 
   connect() {
-    this.ready = false;
     // Its welcome may be dropped, see JsonSocket.
     this.node = undefined;
     this.begun = Date.now();
-    this.delay = null;
     const tags = { name: `/ws ${this.kind}` };
     this.socket = new WebSocket(`${wsUrl}/ws${this.query()}`, this.protocols(), { headers, tags });
     this.socket.addEventListener('open', () => this.opened());
@@ -54,40 +35,16 @@ class Socket {
   }
 
   opened() {
-    this.handshakeTook = Date.now() - this.begun;
     if (this.closing) this.socket.close();
   }
 
-  /** The client is a member: from here on nothing may be lost. */
-  member() {
-    if (this.onMember !== null) this.onMember();
-    this.ready = true;
-    this.failures = 0;
-    if (this.ledger !== null) this.ledger.connectedAt = this.begun;
-    connected.add(1);
-    connectTime.add(Date.now() - this.begun);
-    if (this.loss === null) return;
-    reconnects.add(1, { kind: this.kind });
-    reconnectTime.add(Date.now() - this.loss.at);
-    if (this.onBack !== null) this.onBack(this.loss, Date.now());
-    this.loss = null;
-  }
-
   closed(event) {
-    const wasReady = this.ready;
-    this.ready = false;
+    this.failures = this.ready ? 0 : this.failures + 1;
+    if (!this.closing) this.lost({ announced: event.code === 1012 });
     if (this.closing || !this.comeBack) {
-      if (!this.closing && !wasReady) connectFailures.add(1);
+      this.ready = false;
       this.ended = true;
       return;
-    }
-    if (wasReady) {
-      const announced = event.code === 1012;
-      if (!announced) cutOff.add(1, { kind: this.kind });
-      this.loss = { at: Date.now(), node: this.node, announced };
-    } else {
-      connectFailures.add(1);
-      this.failures += 1;
     }
     setTimeout(() => this.again(), this.wait(event));
   }
@@ -109,11 +66,6 @@ class Socket {
     // k6 cannot close a socket that is not open yet; `opened` does it then.
     if (this.socket.readyState === 1) this.socket.close();
   }
-
-  take(data) {
-    if (this.ledger !== null) this.ledger.take(data);
-    if (this.onMessage !== null) this.onMessage(data);
-  }
 }
 
 /** Raw mode: frames are the messages. No ids, so what is published while it is away is not for it. */
@@ -125,7 +77,7 @@ export class RawSocket extends Socket {
   opened() {
     super.opened();
     // A raw client whose socket is open is a member.
-    this.member();
+    this.member(this.begun);
   }
 
   received(data) { this.take(JSON.parse(data)); }
@@ -163,15 +115,15 @@ export class JsonSocket extends Socket {
         return;
       case 'subscribed':
         if (push.room !== this.room) return;
-        if (push.missed) missed.add(1);
+        if (push.missed) this.missed();
         if (this.last === undefined && push.id) this.last = push.id;
-        return this.member();
+        return this.member(this.begun);
       case 'message':
         if (push.id) this.last = push.id;
         return this.take(push.data);
       case 'reset':
       case 'dropped':
-        return missed.add(1);
+        return this.missed();
       case 'ok':
       case 'error':
         // Whoever is refused a room tries again on another connection.

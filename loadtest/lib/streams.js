@@ -3,70 +3,49 @@
 
 import { EventSource } from 'k6/x/eventsource';
 
-import {
-  connected, connectFailures, connectTime, cutOff, JsonSocket, missed, RawSocket, reconnects, reconnectTime,
-} from './sockets.js';
+import { Client } from './client.js';
 import { headers, url } from './settings.js';
+import { JsonSocket, RawSocket } from './sockets.js';
 
 /** An EventSource on one room; it comes back by itself, as in a browser. */
-export class Stream {
+export class Stream extends Client {
   get kind() { return 'sse'; }
 
-  constructor(room, ledger, { onMember = null, onMessage = null, onBack = null } = {}) {
-    this.room = room;
-    this.ledger = ledger;
-    this.onMember = onMember;
-    this.onMessage = onMessage;
-    this.onBack = onBack;
-    this.ready = false;
-    this.closing = false;
-    this.ended = false;
-    this.loss = null;
+  constructor(room, ledger, settings) {
+    super(room, ledger, settings);
+    // The end of this connection is announced by the server, or expected because the script cuts it.
     this.announced = false;
+    this.expected = false;
     this.resumptions = 0;
-    this.began = Date.now();
     this.source = new EventSource(`${url}/sse?room=${encodeURIComponent(room)}`, { headers });
-    this.source.addEventListener('open', (event) => this.opened(event));
+    this.source.addEventListener('open', ({ took }) => this.opened(took));
     this.source.addEventListener('connected', (event) => this.connected(JSON.parse(event.data)));
     this.source.addEventListener('message', (event) => this.take(JSON.parse(event.data)));
     this.source.addEventListener('goodbye', () => { this.announced = true; });
-    this.source.addEventListener('reset', () => missed.add(1));
-    this.source.addEventListener('dropped', () => missed.add(1));
+    this.source.addEventListener('reset', () => this.missed());
+    this.source.addEventListener('dropped', () => this.missed());
     this.source.addEventListener('error', (event) => this.failed(event.message));
   }
 
-  opened(event) {
-    connectTime.add(event.took);
-    this.began = Date.now() - event.took;
+  opened(took) {
+    this.begun = Date.now() - took;
     this.announced = false;
+    this.expected = false;
   }
 
   connected({ node, rooms }) {
+    const { resumed, missed } = rooms[this.room];
     this.node = node;
-    connected.add(1);
-    if (this.onMember !== null) this.onMember();
-    this.ready = true;
-    if (this.ledger !== null) this.ledger.connectedAt = this.began;
-    if (rooms[this.room].missed) missed.add(1);
-    if (this.loss === null) return;
-    if (rooms[this.room].resumed) this.resumptions += 1;
-    reconnects.add(1, { kind: this.kind });
-    reconnectTime.add(Date.now() - this.loss.at);
-    if (this.onBack !== null) this.onBack(this.loss, Date.now());
-    this.loss = null;
+    if (missed) this.missed();
+    if (this.loss !== null && resumed) this.resumptions += 1;
+    this.member(this.begun);
   }
 
   failed(message) {
-    const wasReady = this.ready;
-    this.ready = false;
-    if (this.source.readyState === 2) {
-      console.error(`${this.room}: the stream gives up, as an EventSource must: ${message}`);
-      this.ended = true;
-    }
-    if (!wasReady) return connectFailures.add(1);
-    if (!this.announced && !this.expected) cutOff.add(1, { kind: this.kind });
-    this.loss = { at: Date.now(), node: this.node, announced: this.announced };
-    this.expected = false;
+    this.lost({ announced: this.announced, expected: this.expected });
+    if (this.source.readyState !== 2) return;
+    console.error(`${this.room}: the stream gives up, as an EventSource must: ${message}`);
+    this.ended = true;
   }
 
   /** Loses the connection as a broken network does; that is no fault of the server. */
@@ -79,11 +58,6 @@ export class Stream {
     this.closing = true;
     this.ended = true;
     this.source.close();
-  }
-
-  take(data) {
-    if (this.ledger !== null) this.ledger.take(data);
-    if (this.onMessage !== null) this.onMessage(data);
   }
 }
 

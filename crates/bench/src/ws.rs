@@ -142,7 +142,7 @@ impl WsClient {
             if frame.first != 0x89 {
                 return Ok(frame);
             }
-            if begin.elapsed() > limit {
+            if begin.elapsed() >= limit {
                 return Err(nothing_but_pings(limit));
             }
             self.send_frame(0x8a, &frame.payload)?;
@@ -204,14 +204,10 @@ mod tests {
         let stream = BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let mut client = WsClient { stream, extensions: None };
         let (mut server, _) = listener.accept().unwrap();
-        let pinging = std::thread::spawn(move || {
-            while server.write_all(&[0x89, 0]).is_ok() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let error = client.message_within(Duration::from_millis(20)).unwrap_err();
+        server.write_all(&[0x89, 0]).unwrap();
+        let error = client.message_within(Duration::ZERO).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
-        drop(client);
-        pinging.join().unwrap();
+        server.write_all(&[0x89, 0, 0x81, 0]).unwrap();
+        assert_eq!(client.message().unwrap().text(), "");
     }
 }

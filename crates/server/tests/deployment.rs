@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use xtask::process::{http_status, scratch_folder};
-use xtask::{Kind, Node, plan, project_root, python};
+use xtask::{Kind, Node, plan, project_root, prometheus, python};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_roomcast");
 /// Of ten: what `systemd-analyze security` calls exposed. What talks to the network cannot have much less than one.
@@ -74,6 +74,9 @@ fn compose_starts_what_the_cluster_starts() {
             environment.map(|(name, value)| (&**name, value.as_str().unwrap())).collect();
         assert_eq!(environment, planned.environment, "{}", planned.name);
     }
+    for flag in prometheus::FLAGS {
+        assert!(texts(&compose["services"]["prometheus"]["command"]).contains(&flag), "{flag}");
+    }
     // A load test is no part of it, and Grafana cannot be had as a program.
     assert_eq!(missing, BTreeSet::from(["grafana", "k6"]));
     assert_eq!(compose["services"]["k6"]["profiles"], serde_json::json!(["loadtest"]));
@@ -103,11 +106,22 @@ fn compose_names_what_is_there() {
         assert_eq!(texts(&service["cap_drop"]), ["ALL"]);
     }
     let k6 = &services["k6"];
+    assert!(project_root().join(k6["build"].as_str().unwrap()).join("Dockerfile").exists());
     let script = texts(&k6["command"])[1].strip_prefix('/').unwrap();
     assert!(project_root().join(script).exists(), "{script}");
-    for address in
-        k6["environment"].as_object().unwrap().values().flat_map(|all| all.as_str().unwrap().split(','))
-    {
+    let (outputs, addresses): (Vec<_>, Vec<_>) =
+        k6["environment"].as_object().unwrap().iter().partition(|(name, _)| name.starts_with("K6_"));
+    // What run.sh has k6 write, by the same names.
+    let run = document("loadtest/run.sh");
+    for (name, value) in &outputs {
+        let value = value.as_str().unwrap();
+        let path = value.strip_prefix("http://prometheus:9090");
+        let here = path.map_or_else(|| value.to_owned(), |path| format!("$PROMETHEUS_URL{path}"));
+        let same = [format!("{name}={here}\n"), format!("{name}='{here}'\n"), format!("{name}=\"{here}\"\n")];
+        assert!(same.iter().any(|line| run.contains(line)), "run.sh says {name}={here}");
+    }
+    assert_eq!(outputs.len(), 3);
+    for address in addresses.iter().flat_map(|(_, all)| all.as_str().unwrap().split(',')) {
         let (host, port) = address.strip_prefix("http://").unwrap().split_once(':').unwrap();
         let planned = plan::services().into_iter().find(|planned| planned.name == host);
         let inside = planned.unwrap().ports.iter().map(|(_, inside)| inside.to_string());
@@ -162,7 +176,8 @@ fn balancers_take_their_files_as_they_are() {
 #[test]
 fn hadolint_has_nothing_to_say() {
     let mut hadolint = python::tools().unwrap().program("hadolint");
-    hadolint.current_dir(project_root()).args(["--failure-threshold", "style", "deploy/Dockerfile"]);
+    let files = ["deploy/Dockerfile", "loadtest/extension/Dockerfile"];
+    hadolint.current_dir(project_root()).args(["--failure-threshold", "style"]).args(files);
     assert_eq!(succeed(hadolint), "");
 }
 

@@ -5,10 +5,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::project_root;
 
-use crate::{compose, cost, deny, fuzz, helm, install, test};
+use crate::{compose, cost, deny, fuzz, helm, install, loadtest, test};
 
-/// Formatting, lints, documentation, dependencies, the chart, the compose file and what a delivery costs first, because they
-/// fail fast; then the tests.
+/// Formatting, lints, documentation, dependencies, the chart, the compose file, what load tests stand on and what a delivery
+/// costs first, because they fail fast; then the tests.
 pub(crate) fn run() -> Result<()> {
     let clippy = ["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
     succeed(cargo(&["fmt", "--all", "--check"]))?;
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     install::programs()?;
     helm::run()?;
     compose::run()?;
+    loadtest::check()?;
     cost::run()?;
 
     test::run(&[])

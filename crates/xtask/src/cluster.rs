@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,11 @@ use crate::install;
 
 /// How often nodes are looked after. A container would not be back faster.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long it is tried to start a node again, where another program has taken its port meanwhile: that of a node that
+/// drains is free.
+const REPLACE_LIMIT: Duration = Duration::from_secs(60);
+/// How often.
+const REPLACE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the command line says.
 #[derive(Debug, Default)]
@@ -125,7 +130,15 @@ impl Cluster {
         if !status.success() {
             print!("{}", node.output());
         }
-        *node = start_node(i, node.port(), node.admin_port(), &self.redis, &self.options)?;
+        let begin = Instant::now();
+        *node = loop {
+            match start_node(i, node.port(), node.admin_port(), &self.redis, &self.options) {
+                Ok(node) => break node,
+                Err(error) if begin.elapsed() > REPLACE_LIMIT => return Err(error),
+                Err(error) => println!("{name} cannot be started yet: {error:#}"),
+            }
+            std::thread::sleep(REPLACE_EVERY);
+        };
         self.write_state()
     }
 
@@ -138,6 +151,7 @@ impl Cluster {
         writeln!(text, "ADMIN_URLS={}", list(&|node| format!("http://127.0.0.1:{}", node.admin_port())))?;
         writeln!(text, "NODE_PIDS={}", list(&|node| node.pid().to_string()))?;
         writeln!(text, "REDIS_URL={}", self.redis.url())?;
+        writeln!(text, "PROMETHEUS_URL=http://127.0.0.1:{}", self.prometheus.port())?;
         replace(file, &text).with_context(|| format!("cannot write {}", file.display()))
     }
 }

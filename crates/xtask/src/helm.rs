@@ -33,6 +33,14 @@ pub(crate) fn run() -> Result<()> {
     step("package", package)
 }
 
+/// The binary, built as tests have it.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--package", "roomcast"]);
+    output(cargo)?;
+    Ok(project_root().join("target/debug/roomcast"))
+}
+
 /// Renders `deploy/kubernetes`.
 pub(crate) fn write() -> Result<()> {
     plain::write()

@@ -1,5 +1,7 @@
 //! `cargo xtask loadtest`: k6 with our extension, its tests, and the scripts of `loadtest/`.
 
+mod dashboard;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,8 +28,11 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(30 * 60);
 const RESULTS: &str = "target/loadtest";
 const RECORDS: &str = "docs/loadtest";
 
-/// Runs the scripts that are named, or everything there is.
+/// Runs the scripts that are named, or everything there is; with `--check` only what they stand on.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    if arguments == ["--check"] {
+        return check();
+    }
     let record = arguments.contains(&"--record");
     let named: Vec<_> = arguments.iter().copied().filter(|argument| *argument != "--record").collect();
     if let Some(unknown) = named.iter().find(|name| !SCRIPTS.contains(name)) {
@@ -36,11 +41,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let root = project_root();
     let k6 = K6.path()?;
     if named.is_empty() {
-        test_extension(&root)?;
-        let mut selftest = Command::new(&k6);
-        selftest.args(["run", "--quiet", "--no-usage-report", "loadtest/selftest.js"]);
-        selftest.env("K6_AUTO_EXTENSION_RESOLUTION", "false");
-        succeed(selftest.current_dir(&root))?;
+        check()?;
     }
     let scripts = if named.is_empty() { SCRIPTS.to_vec() } else { named };
     let mut failed = Vec::new();
@@ -59,6 +60,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what the scripts stand on: the extension, the ledger, and what k6 writes for the dashboard.
+pub(crate) fn check() -> Result<()> {
+    let (root, k6) = (project_root(), K6.path()?);
+    test_extension(&root)?;
+    test_ledger(&root, &k6)?;
+    dashboard::check(&k6)
+}
+
 /// Formatting, lints and tests of what is written in Go.
 fn test_extension(root: &Path) -> Result<()> {
     let folder = root.join("loadtest/extension");
@@ -68,6 +77,22 @@ fn test_extension(root: &Path) -> Result<()> {
     }
     succeed(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?;
     succeed(Command::new("go").args(["test", "./..."]).current_dir(&folder))
+}
+
+/// That the ledger finds what was planted, and that k6 fails where a threshold asks for anything else.
+fn test_ledger(root: &Path, k6: &Path) -> Result<()> {
+    let selftest = |lost: &str| {
+        let mut run = Command::new(k6);
+        run.args(["run", "--quiet", "--no-usage-report", "loadtest/selftest.js"]).current_dir(root);
+        run.env("K6_AUTO_EXTENSION_RESOLUTION", "false").env("LOST", lost);
+        run
+    };
+    succeed(&mut selftest("6"))?;
+    eprintln!("the same with a threshold that does not hold:");
+    if succeed(&mut selftest("0")).is_ok() {
+        bail!("k6 calls a run good that has lost 6 messages, where none may be lost");
+    }
+    Ok(())
 }
 
 fn keep(root: &Path, script: &str) -> Result<()> {

@@ -22,7 +22,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test      install what the tests need, where that is allowed, and run all of them
-  ci        formatting, lints, documentation, dependencies, the chart and the compose file (need Go), then test
+  ci        formatting, lints, documentation, dependencies, the chart, the compose file and k6 (need Go), then test
   autobahn  the cases about compression of the Autobahn test suite with all of their messages; takes many minutes
   cluster   [--set KEY=VALUE]… [--state FILE]: run Redis, three nodes with these settings, haproxy and Prometheus on this
             machine, until Ctrl-C; a node that ends is started again. FILE tells a shell script the addresses and process ids
@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND
             --write: render deploy/kubernetes from it
   loadtest  [--record] [SCRIPT…]: build k6 with the extension in loadtest/, test it, and run the load tests, all or those
             named, each against a cluster of its own; --record keeps their summaries in docs/loadtest; needs Go
+            --check: only the extension, the ledger and what k6 writes for the dashboard; ci does this too
   tools     [NAME…]: build the Go programs that checks use into target/tools, all or those named; needs Go
   deny      check licences, sources, duplicates and known weaknesses of dependencies; needs cargo-deny
 ";

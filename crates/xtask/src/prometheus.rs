@@ -3,12 +3,16 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::balancer::project_root;
-use crate::process::{Daemon, ScratchFolder, free_port, scratch_folder};
+use crate::process::{Daemon, ScratchFolder, free_port, http_status, scratch_folder, wait_until};
 
 /// Where configuration and rules are, below the project's root.
 pub const FOLDER: &str = "deploy/prometheus";
+/// With what it runs, here and in containers, besides where its files are. k6 writes to it.
+pub const FLAGS: [&str; 1] = ["--web.enable-remote-write-receiver"];
+
 /// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus {
@@ -48,9 +52,11 @@ impl Prometheus {
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--log.level=warn");
+            .arg("--log.level=warn")
+            .args(FLAGS);
         let mut daemon = Daemon::start("prometheus", &mut command, &folder)?;
         daemon.wait_for_port(port)?;
+        wait_until("Prometheus is ready", || http_status(port, "/-/ready") == Some(200));
         Ok(Self { daemon, _folder: folder, port })
     }
 
@@ -67,6 +73,16 @@ impl Prometheus {
     /// The answer to a query, as JSON.
     pub fn query(&self, expression: &str) -> Result<String> {
         self.ask("query", &[("query", expression)])
+    }
+
+    /// The numbers that a query gives; none where there are none, or nothing but NaN and infinities.
+    pub fn data(&self, expression: &str) -> Result<Option<Vec<f64>>> {
+        let answer: Value = serde_json::from_str(&self.query(expression)?)?;
+        let samples = answer["data"]["result"].as_array();
+        let samples = samples.with_context(|| format!("{expression}: {answer}"))?;
+        let values = samples.iter().filter_map(|sample| sample["value"][1].as_str()?.parse().ok());
+        let values: Vec<f64> = values.filter(|value: &f64| value.is_finite()).collect();
+        Ok((!values.is_empty()).then_some(values))
     }
 
     /// The answer of another part of its API, such as `rules` or `targets`.

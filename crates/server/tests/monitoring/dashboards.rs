@@ -4,14 +4,27 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::files;
+use crate::{document, files, metrics_in};
 
 pub(crate) const FOLDER: &str = "deploy/grafana/dashboards";
 
 /// A query of a panel.
 pub(crate) struct Query {
+    pub(crate) file: String,
     pub(crate) place: String,
     pub(crate) expression: String,
+}
+
+impl Query {
+    /// For a metric that another file names.
+    pub(crate) fn named_in(file: &str, metric: String) -> Self {
+        Self { file: file.to_owned(), place: file.to_owned(), expression: metric }
+    }
+
+    /// Whether k6 writes what it asks for, and not a node.
+    pub(crate) fn is_about_k6(&self) -> bool {
+        self.expression.contains("(k6_")
+    }
 }
 
 /// The dashboards, by their files' names.
@@ -40,7 +53,7 @@ pub(crate) fn queries() -> Vec<Query> {
             for target in array(panel, "targets") {
                 let expression = target["expr"].as_str().unwrap().to_owned();
                 let place = format!("{file}, {}, {}", panel["title"], target["refId"]);
-                queries.push(Query { place, expression });
+                queries.push(Query { file: file.clone(), place, expression });
             }
         }
     }
@@ -84,15 +97,47 @@ fn queries_are_about_what_was_chosen_on_top() {
         let variables = array(&dashboard["templating"], "list");
         let variables: BTreeSet<_> =
             variables.iter().map(|variable| variable["name"].as_str().unwrap()).collect();
-        for panel in panels(&dashboard) {
-            for target in array(panel, "targets") {
-                let expression = target["expr"].as_str().unwrap();
-                let selectors = expression.matches('{').count();
-                for variable in variables.iter().filter(|name| **name != "datasource") {
-                    let used = expression.matches(&format!("{variable}=~\"${variable}\"")).count();
-                    assert_eq!(used, selectors, "{file}, {}: {variable} in {expression}", panel["title"]);
-                }
+        for query in queries().iter().filter(|query| query.file == file) {
+            let Query { place, expression, .. } = query;
+            let selectors = expression.matches('{').count();
+            for variable in variables.iter().filter(|name| **name != "datasource") {
+                let applies = (*variable == "scenario") == query.is_about_k6();
+                let used = expression.matches(&format!("{variable}=~\"${variable}\"")).count();
+                assert_eq!(used, if applies { selectors } else { 0 }, "{place}: {variable} in {expression}");
             }
         }
+    }
+}
+
+/// Names under which k6 writes what the scripts count, by the rules of its output: `_total` for counters, a statistic for
+/// trends.
+fn written_by_k6() -> BTreeSet<String> {
+    let run = document("loadtest/run.sh");
+    let stats = run.split("K6_PROMETHEUS_RW_TREND_STATS='").nth(1).unwrap().split('\'').next().unwrap();
+    let stats: Vec<_> = stats.split(',').map(|stat| stat.replace(['(', ')'], "")).collect();
+    let mut names = BTreeSet::new();
+    for path in files("loadtest/lib") {
+        let script = std::fs::read_to_string(path).unwrap();
+        let names_of = |kind: &str| {
+            let all = script.split(kind).skip(1).map(|rest| rest.split('\'').next().unwrap().to_owned());
+            all.collect::<Vec<_>>()
+        };
+        names.extend(names_of("new Counter('").iter().map(|name| format!("k6_{name}_total")));
+        for name in names_of("new Trend('") {
+            names.extend(stats.iter().map(|stat| format!("k6_{name}_{stat}")));
+        }
+    }
+    names
+}
+
+#[test]
+fn what_is_asked_of_k6_is_counted_by_scripts() {
+    let written = written_by_k6();
+    let asked: Vec<_> = queries().into_iter().filter(Query::is_about_k6).collect();
+    assert!(asked.len() > 5, "{} queries are about k6", asked.len());
+    for Query { place, expression, .. } in asked {
+        let names = metrics_in(&expression);
+        assert_eq!(names.len(), 1, "{place}: {expression}");
+        assert!(names.is_subset(&written), "{place}: {names:?} is not among {written:?}");
     }
 }

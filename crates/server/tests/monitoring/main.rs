@@ -26,10 +26,10 @@ pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Metrics that a text names: ours, those of the process, and what rules record.
+/// Metrics that a text names: ours, those of the process, what rules record, and what k6 writes.
 pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':'));
-    let starts = ["roomcast_", "process_", "roomcast:"];
+    let starts = ["roomcast_", "process_", "roomcast:", "k6_"];
     let words = words.map(|word| word.trim_end_matches(':'));
     words.filter(|word| starts.iter().any(|start| word.starts_with(start))).map(str::to_owned).collect()
 }

@@ -10,7 +10,7 @@ use xtask::go_tools::{KUBE_SCORE, MANIFESTS};
 use xtask::python;
 use xtask::{Authority, process::scratch_folder};
 
-use super::{output, settings, template};
+use super::{binary, output, template};
 
 /// Versions that the chart is for.
 const KUBERNETES: [&str; 8] = ["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"];
@@ -141,7 +141,7 @@ impl Readers {
         fs::write(secrets.folder().join("redis/password"), "a password")?;
         fs::write(secrets.folder().join("keys/2026-1"), [b'k'; 64])?;
         let folder = scratch_folder("rendered")?;
-        Ok(Self { folder, secrets, python: python::tools()?, binary: settings::binary()? })
+        Ok(Self { folder, secrets, python: python::tools()?, binary: binary()? })
     }
 
     fn give(&self, reader: Reader, rendered: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use xtask::project_root;
 
-use super::{CHART, output};
+use super::{CHART, binary, output};
 
 /// What the chart sets itself, by values of other names.
 const SET_BY_THE_CHART: [&str; 6] =
@@ -70,14 +70,6 @@ pub(super) fn check_names() -> Result<()> {
         bail!("autoscaling.connectionsMetric is {metric}, which docs/operations.md does not list");
     }
     Ok(())
-}
-
-/// The binary, built as tests have it.
-pub(super) fn binary() -> Result<std::path::PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--package", "roomcast"]);
-    output(cargo)?;
-    Ok(project_root().join("target/debug/roomcast"))
 }
 
 fn settings_of(table: &toml::Table, before: &str, all: &mut BTreeSet<String>) {
