@@ -17,6 +17,10 @@ const WRITES_MAX: usize = 64;
 /// So many are written together; fewer cost as much one by one.
 const TOGETHER_MIN: usize = 16;
 
+/// Places kept for the next batch: 8 KiB a core. A large room's list is allocated for each message, which is little
+/// beside its writes.
+const KEPT_MAX: usize = 1024;
+
 /// Where an outbox can be written to without waiting.
 pub trait Sink {
     /// Writes as much as goes at once, and gives how much of it that was. An error, [`io::ErrorKind::WouldBlock`] among
@@ -173,10 +177,6 @@ impl Turns {
         Poll::Pending
     }
 }
-
-/// Places kept for the next batch: 8 KiB a core. A large room's list is allocated for each message, which is little
-/// beside its writes.
-const KEPT_MAX: usize = 1024;
 
 #[cfg(test)]
 #[path = "turns_tests.rs"]
