@@ -46,6 +46,17 @@ test("a room can be iterated", async () => {
   assert.deepEqual(seen, [1, 2, 3]);
 });
 
+test("of the user's own room, which nobody has asked for, only those hear who hear all rooms", () => {
+  const missed = { room: "@u", cause: "no_history" };
+  const { client } = make();
+  client.room("a").on("message", () => {});
+  client.notice("missed", missed);
+  assert.deepEqual(reported, [], "its messages go nowhere either");
+  client.on("message", () => {});
+  client.notice("missed", missed);
+  assert.ok(reported[0] instanceof MissedError, "now somebody would miss them");
+});
+
 test("what is missing cannot be overlooked", async () => {
   const missed = { room: "a", cause: "reset" };
   const { client } = make();
