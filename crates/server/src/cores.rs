@@ -200,7 +200,6 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
             core.stop();
         }
     });
-    let has_cluster = cluster.is_some();
     // Not tasks among those of ten thousand connections, which may all have something to do: this thread looks at what
     // it waits for itself after a few dozen of them. In this order, so that a message which comes in is out in one go.
     let mut messages = pin!(async {
@@ -219,10 +218,8 @@ async fn run_core(shared: Shared, own: Own, ended: oneshot::Sender<()>) {
         failed = vital.failed() => return error!(%failed, core = index, "what all clients of a core need has failed"),
     }
     let _ = ended.send(());
-    // The broker is needed until the process ends: it says that this node's members leave.
-    if has_cluster {
-        messages.await;
-    }
+    // Needed until the process ends: the broker says that this node's members leave, and probes come to every core.
+    messages.await;
 }
 
 /// Where the cluster has been started.

@@ -217,8 +217,11 @@ fn an_independent_implementation_agrees() {
         let own = own_cases();
         let mut differences: Vec<_> = small.iter().chain(&own).filter_map(run).collect();
         differences.extend(loads().iter().filter_map(|load| run(&load.case())));
-        let differences: Vec<_> =
-            differences.iter().map(|(number, error)| (number.as_str(), error.as_str())).collect();
+        // Not the bytes of what was sent and did not come back.
+        let differences: Vec<_> = differences
+            .iter()
+            .map(|(number, error)| (number.as_str(), error.split(" the bytes ").next().unwrap_or_default()))
+            .collect();
         assert_eq!(differences, oracle::DIFFERENCES);
     });
 }

@@ -13,7 +13,11 @@ use tokio_websockets::{Config, Limits, ServerBuilder};
 use crate::run::MESSAGE_BYTES_MAX;
 
 /// The cases where tokio-websockets 0.13 does something else, what it does, and why we do not.
-pub(crate) const DIFFERENCES: [(&str, &str); 10] = [
+pub(crate) const DIFFERENCES: [(&str, &str); 12] = [
+    // It answers a close with its code alone. RFC 6455, section 5.5.1, asks for no more; browsers' pages like to have
+    // their reason back.
+    ("7.3.4", "close 1000 \"\" instead of a close with"),
+    ("7.3.5", "close 1000 \"\" instead of a close with"),
     // It takes the highest bit for a part of the number. RFC 6455, section 5.2, says that this bit
     // must be 0, so a length that has it is a mistake in the protocol and no size.
     ("length with the highest bit", "close 1009 \"max length: 16777216\" instead of a close with 1002"),
