@@ -185,9 +185,11 @@ fn private_keys_sign_what_others_can_check() {
 #[test]
 fn the_documented_programs_make_good_tokens() {
     let document = std::fs::read_to_string(xtask::project_root().join("docs/tokens.md")).unwrap();
-    for (language, program, flag) in [("js", "node", "-e"), ("python", "python3", "-c")] {
+    let programs: [(&str, &str, &[&str]); 2] =
+        [("js", "node", &["--input-type=module", "-e"]), ("python", "python3", &["-c"])];
+    for (language, program, flags) in programs {
         let code = document.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap();
-        let output = Command::new(program).args([flag, code]).env("JWT_SECRET", SECRET).output().unwrap();
+        let output = Command::new(program).args(flags).arg(code).env("JWT_SECRET", SECRET).output().unwrap();
         let token = String::from_utf8(output.stdout).unwrap();
         let identity = verify(token.trim_end(), secret(None), now_s()).unwrap();
         assert_eq!(identity.user.as_deref(), Some("alice"), "{language}");
