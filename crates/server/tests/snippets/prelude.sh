@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the shell of a document begins with: see stage.rs.
 trap 'kill -KILL 0' EXIT
 
